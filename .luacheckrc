@@ -1,0 +1,5 @@
+std = "luajit"
+max_line_length = 100
+ignore = { "212/_.*" }
+files["spec"] = { std = "luajit+busted" }
+files["scripts"] = { std = "lua51", read_globals = { "tide" } }

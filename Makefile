@@ -1,0 +1,180 @@
+# Tidemark - a time-series storage server one can program.
+#
+# First time:   make run          install what is missing, build, serve on 127.0.0.1:9201
+#               make test         the same, then run every spec
+#
+# Variables:    V=1               show the commands
+#               DEBUG=1           -O0, no optimisation
+#               SANITIZER=LIST    address,undefined or thread (clang; objects apart)
+#               SPEC=PATH         run only this spec file or folder
+#               NAME=PATTERN      run only specs whose name matches
+#               LONG=1            the long versions of the specs
+#               CC= CXX= CFLAGS= LDFLAGS= PREFIX= DESTDIR=    as usual; flags are added
+#
+# Targets:
+
+.DEFAULT_GOAL := all
+-include local.mk
+
+PREFIX ?= /usr/local
+CONFIG ?= config.lua
+
+# --- variants: each has its own folder of objects ------------------------------------------------
+
+comma := ,
+variant := $(if $(SANITIZER),$(subst $(comma),-,$(SANITIZER)),$(if $(DEBUG),debug,release))
+ifeq ($(variant),release)
+B := build
+else
+B := build/$(variant)
+endif
+O := $(B)/obj
+
+ifdef SANITIZER
+CC = clang
+CXX = clang++
+sanitize := -fsanitize=$(SANITIZER) -fno-omit-frame-pointer -fno-sanitize-recover=all
+endif
+optimise := $(if $(DEBUG),-O0,-O2)
+
+packages := luajit libevent libevent_pthreads libevent_openssl openssl re2 libxxhash zlib libdeflate \
+	libcjson libedit
+libraries := -lleveldb -lsnappy -lhttp_parser -lroaring -lcrypt -lpthread -lm
+
+warnings := -Wall -Wextra -Wshadow -Wvla -Wconversion $(if $(WERROR),-Werror)
+c_warnings := $(warnings) -Wstrict-prototypes -Wmissing-prototypes
+common = -g $(optimise) -fPIC -ffp-contract=off -fvisibility=default -D_GNU_SOURCE -Icore -I$(B)/gen \
+	$(sanitize) $(shell pkg-config --cflags $(packages) 2>/dev/null)
+all_cflags = -std=gnu11 $(common) $(c_warnings) $(CFLAGS)
+all_cxxflags = -std=c++17 $(common) $(warnings) $(CXXFLAGS)
+all_libs = $(sanitize) $(LDFLAGS) $(shell pkg-config --libs $(packages) 2>/dev/null) $(libraries)
+
+version := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+
+c_files := $(sort $(wildcard core/*/*.c))
+cc_files := $(sort $(wildcard core/*/*.cc))
+lua_files := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
+objects := $(c_files:%.c=$(O)/%.o) $(cc_files:%.cc=$(O)/%.o) $(O)/gen/embedded.o
+main_object := $(O)/core/main.o
+
+q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
+.PHONY: all run test check bench fuzz crash install uninstall format lint docs clean help deps \
+	deps-test bench-tools FORCE
+
+all: $(B)/tidemark $(B)/libtide.so ## build the server and the library that the specs load
+
+$(B)/tidemark: $(main_object) $(objects)
+	$(call say,LINK,$@)
+	$(q)$(CXX) -rdynamic -o $@ $^ $(all_libs)
+
+$(B)/libtide.so: $(objects)
+	$(call say,LINK,$@)
+	$(q)$(CXX) -shared -o $@ $^ $(all_libs)
+
+# Objects are rebuilt when the flags change.
+flags_now := $(CC) $(all_cflags) $(all_cxxflags)
+$(O)/flags: FORCE
+	@mkdir -p $(O)
+	@echo '$(subst ','\'',$(flags_now))' | cmp -s - $@ || echo '$(subst ','\'',$(flags_now))' > $@
+
+$(O)/%.o: %.c $(O)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
+
+$(O)/%.o: %.cc $(O)/flags
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(q)$(CXX) $(all_cxxflags) -MMD -MP -c -o $@ $<
+
+# The server's own Lua (and later the page) lies in the binary.
+$(B)/gen/embedded.c: .ci/embed $(lua_files) $(wildcard web/dist/*)
+	$(call say,EMBED,$@)
+	@mkdir -p $(@D)
+	$(q)sh .ci/embed $(lua_files) $(wildcard web/dist/*) > $@
+
+$(O)/gen/embedded.o: $(B)/gen/embedded.c $(O)/flags
+	@mkdir -p $(@D)
+	$(q)$(CC) $(all_cflags) -c -o $@ $<
+
+# The version changes with each commit: only one small object depends on it.
+$(B)/gen/version.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define TIDE_VERSION "$(version)"' | cmp -s - $@ || \
+		echo '#define TIDE_VERSION "$(version)"' > $@
+
+$(O)/core/main.o: $(B)/gen/version.h
+
+-include $(objects:.o=.d) $(main_object:.o=.d)
+
+# --- what people and CI run ----------------------------------------------------------------------
+
+run: deps ## install what is missing, build, and serve (ARGS="--listen ... --data ...")
+	@$(MAKE) --no-print-directory all
+	$(B)/tidemark serve $(if $(wildcard $(CONFIG)),--config $(CONFIG)) $(ARGS)
+
+deps: ## install the Debian packages that building needs
+	@sh .ci/packages build
+
+deps-test: ## install the Debian packages that the specs need
+	@sh .ci/packages build test
+
+test: deps-test ## build and run every spec; ends with "N passed, N failed"
+	@$(MAKE) --no-print-directory all WERROR=1
+	@$(MAKE) --no-print-directory bench-tools
+	@BUILD=$(B) LONG=$(LONG) luajit spec/run.lua $(if $(NAME),--name '$(NAME)') $(SPEC)
+
+bench_sources := $(wildcard spec/bench/*.c)
+bench_programs := $(bench_sources:spec/bench/%.c=$(B)/bench/%)
+
+bench-tools: $(bench_programs)
+
+$(B)/bench/%: spec/bench/%.c $(objects)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(q)$(CC) $(all_cflags) -o $(O)/bench_$*.o -c $<
+	$(q)$(CXX) -o $@ $(O)/bench_$*.o $(objects) $(all_libs)
+
+bench: deps all bench-tools ## measure; WITH=peers adds Prometheus and VictoriaMetrics
+	@BUILD=$(B) sh spec/bench/run.sh $(WITH)
+
+fuzz_sources := $(wildcard spec/fuzz/*.c)
+fuzz_names := $(fuzz_sources:spec/fuzz/%.c=%)
+
+fuzz: deps-test ## run every fuzz target for SECONDS (default 60) each
+	@$(MAKE) --no-print-directory SANITIZER=address,undefined fuzz-all SECONDS=$(or $(SECONDS),60)
+
+fuzz-all: $(fuzz_names:%=$(B)/fuzz/%)
+	$(q)sh spec/fuzz/run.sh $(B)/fuzz $(SECONDS)
+
+$(B)/fuzz/%: spec/fuzz/%.c $(objects)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(q)clang $(all_cflags) -fsanitize=fuzzer -o $(O)/fuzz_$*.o -c $<
+	$(q)clang++ -fsanitize=fuzzer -o $@ $(O)/fuzz_$*.o $(objects) $(all_libs)
+
+check: deps-test lint ## format, lint, floors, and the specs under the sanitizers
+	@sh .ci/check
+
+lint: ## clang-format, cppcheck, luacheck
+	@sh .ci/lint
+
+format: ## rewrite C sources in the house's layout
+	clang-format -i $(wildcard core/*.c core/*/*.[ch] core/*/*.cc spec/*/*.c spec/*/*.h)
+
+install: all ## install the server below DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 0755 $(B)/tidemark $(DESTDIR)$(PREFIX)/bin/tidemark
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/tidemark
+
+clean: ## remove everything that was built
+	rm -rf build
+
+help: ## this text
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
+		sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' Makefile

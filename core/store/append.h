@@ -1,0 +1,67 @@
+/* append.h - what becomes of a pushed batch: the verdict on every sample.
+ *
+ * The rules are those of storage 1.x (behaviour section 5) with bounds on future samples and
+ * labels in front. */
+#ifndef TIDE_STORE_APPEND_H
+#define TIDE_STORE_APPEND_H
+
+#include "base/base.h"
+#include "base/error.h"
+#include "store/batch.h"
+
+enum refusal {
+    REFUSED_OUT_OF_ORDER,   /* older than the series' newest sample */
+    REFUSED_DUPLICATE,      /* the newest time again, with another value */
+    REFUSED_FUTURE,         /* later than now + limits.future */
+    REFUSED_LABELS,         /* names, values, counts or lengths not allowed */
+    REFUSED_SERIES_LIMIT,   /* would be a new series, and there are too many */
+    REFUSED_BY_POLICY,      /* a script said drop: not an error for the sender */
+    REFUSED_MALFORMED,      /* the decoder could not read the line (counted by wire) */
+    REFUSED_REASONS,        /* how many reasons there are */
+};
+
+/* Metric label and JSON text: "out_of_order", "duplicate_timestamp", ... Static. */
+const char *refusal_name(enum refusal reason);
+
+#define APPEND_EXAMPLES 10
+
+struct refusal_example {
+    enum refusal reason;
+    uint32_t line;  /* batch_entry.line */
+    uint32_t entry; /* index in the batch */
+    char text[200]; /* what and why, one line */
+};
+
+struct append_result {
+    uint64_t accepted;  /* stored, or identical to what is stored */
+    uint64_t refused[REFUSED_REASONS];
+    struct refusal_example examples[APPEND_EXAMPLES];
+    size_t example_count;
+};
+
+void append_result_init(struct append_result *result);
+/** Counts `samples` refusals; keeps the first APPEND_EXAMPLES as examples. */
+void append_result_refuse(struct append_result *result, enum refusal reason, uint64_t samples,
+                          uint32_t entry, uint32_t line, const char *format, ...)
+    TIDE_PRINTF(6, 7);
+uint64_t append_result_refused(const struct append_result *result);
+
+struct store;
+struct appender;
+
+/** Scratch of one pushing thread; one owner, not thread-safe. */
+struct appender *appender_new(struct store *store);
+void appender_free(struct appender *appender);
+
+/**
+ * Appends all samples of a batch; bad ones are refused one by one, good ones stay.
+ *
+ * @param result  filled (append_result_init was called); on failure holds what was done before
+ * @return 0 (look at result), or -1 with err: ERR_BUSY (try again later, from the first sample on:
+ *         identical repeats are accepted), ERR_IO (storage is read-only)
+ * Cost: a known series takes no label parsing and no allocation. Thread-safe by appender.
+ */
+TIDE_NODISCARD int store_append(struct appender *appender, const struct batch *batch,
+                                struct append_result *result, struct error *err);
+
+#endif

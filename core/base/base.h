@@ -7,11 +7,12 @@
 
 #ifndef TIDE_CDEF
 
+#include <string.h>
+
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #define TIDE_NODISCARD __attribute__((warn_unused_result))
 #define TIDE_PRINTF(nth, first) __attribute__((format(printf, nth, first)))

@@ -131,7 +131,7 @@ static inline const uint8_t *uvarint_get(const uint8_t *p, const uint8_t *end, u
 
 static inline uint64_t zigzag(int64_t i)
 {
-    return ((uint64_t)i << 1) ^ (uint64_t)(i >> 63);
+    return ((uint64_t)i << 1) ^ (i < 0 ? UINT64_MAX : 0);
 }
 
 static inline int64_t unzigzag(uint64_t u)

@@ -32,7 +32,7 @@ struct error {
     enum error_code code;
     int sys_errno;     /* errno of the failed call, 0 if there was none */
     const char *where; /* "core/room/file.c:123", static */
-    char text[1000];   /* one line without a final stop, never empty after a failure; cut if longer */
+    char text[1000]; /* one line without a final stop, never empty after a failure; cut if longer */
 };
 
 /* Lower-case name of a code ("invalid", "io"): metric label and log field. Static text. */

@@ -241,6 +241,7 @@ static void write_line(struct buf *out, const char *name, const char *suffix, co
                        const char *extra, double value)
 {
     char number[NUMBER_MAX_BYTES];
+    size_t len = number_format_go(number, value);
 
     buf_puts(out, name);
     buf_puts(out, suffix);
@@ -253,7 +254,7 @@ static void write_line(struct buf *out, const char *name, const char *suffix, co
         buf_putc(out, '}');
     }
     buf_putc(out, ' ');
-    buf_append(out, number, number_format_go(number, value));
+    buf_append(out, number, len);
     buf_putc(out, '\n');
 }
 
@@ -283,7 +284,7 @@ static void write_summary(struct buf *out, const char *name, const struct metric
     static const double quantiles[] = {0.5, 0.9, 0.99};
     static const char *const texts[] = {"quantile=\"0.5\"", "quantile=\"0.9\"",
                                         "quantile=\"0.99\""};
-    double values[SUMMARY_KEPT];
+    double values[SUMMARY_KEPT] = {0};
     bool with_quantiles = summary->recent != NULL;
     size_t n = 0;
     uint64_t count;
@@ -342,7 +343,8 @@ static void write_metric(struct buf *out, const struct family *family, const str
     else if (read != NULL)
         write_line(out, family->name, "", metric->labels, "", read(metric->ctx));
     else if (family->type == METRIC_COUNTER)
-        write_line(out, family->name, "", metric->labels, "", (double)counter_get(&metric->counter));
+        write_line(out, family->name, "", metric->labels, "",
+                   (double)counter_get(&metric->counter));
     else if (family->type == METRIC_GAUGE)
         write_line(out, family->name, "", metric->labels, "", gauge_get(&metric->gauge));
 }

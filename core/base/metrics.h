@@ -2,7 +2,8 @@
  *
  * Metrics live as long as their registry. Registering locks; counting is atomic and lock-free;
  * observing a summary or histogram takes a short lock. `labels` is the inside of the braces as it
- * is printed (`reason="stale"`) or "". Families are printed in order of name, with HELP and TYPE. */
+ * is printed (`reason="stale"`) or "". Families are printed in order of name, with HELP and TYPE.
+ */
 #ifndef TIDE_BASE_METRICS_H
 #define TIDE_BASE_METRICS_H
 
@@ -31,7 +32,8 @@ struct counter *metrics_counter(struct metrics *metrics, const char *name, const
                                 const char *labels);
 struct gauge *metrics_gauge(struct metrics *metrics, const char *name, const char *help,
                             const char *labels);
-/** A value asked for at each print, on the printing thread; `read` must be quick and thread-safe. */
+/** A value asked for at each print, on the printing thread; `read` must be quick and thread-safe.
+ */
 void metrics_callback(struct metrics *metrics, enum metric_type type, const char *name,
                       const char *help, const char *labels, double (*read)(void *ctx), void *ctx);
 /** With quantiles: 0.5, 0.9, 0.99 over the last 10 minutes (of at most 1,024 observations). */

@@ -1,8 +1,6 @@
 /* regex.cc - see regex.h. RE2 behind a C face. */
 #include "base/regex.h"
 
-#include <re2/re2.h>
-
 #include <atomic>
 #include <list>
 #include <map>
@@ -11,6 +9,8 @@
 #include <string>
 #include <unordered_map>
 #include <vector>
+
+#include <re2/re2.h>
 
 #include "base/mem.h"
 
@@ -25,7 +25,8 @@ struct regex_cache {
     std::mutex mutex;
     size_t max;
     std::list<std::pair<std::string, regex *>> recent; /* newest first */
-    std::unordered_map<std::string, std::list<std::pair<std::string, regex *>>::iterator> by_pattern;
+    std::unordered_map<std::string, std::list<std::pair<std::string, regex *>>::iterator>
+        by_pattern;
 };
 
 /* "a|b" splits into literals when no other special character occurs. */
@@ -65,8 +66,7 @@ static regex *compile(const std::string &pattern, struct error *err)
     auto result = std::make_unique<regex>();
     result->compiled = std::make_unique<re2::RE2>(pattern, options);
     if (!result->compiled->ok()) {
-        error_set(err, ERR_INVALID, "error parsing regexp: %s",
-                  result->compiled->error().c_str());
+        error_set(err, ERR_INVALID, "error parsing regexp: %s", result->compiled->error().c_str());
         return nullptr;
     }
     if (has_byte_escape(pattern)) {

@@ -34,8 +34,8 @@ int regex_groups(const struct regex *regex);
  * @param out  owned, terminated text (mem_free); set only when it matches
  * @return true if the text matches
  */
-bool regex_expand(const struct regex *regex, const char *text, size_t len, const char *template_text,
-                  size_t template_len, char **out, size_t *out_len);
+bool regex_expand(const struct regex *regex, const char *text, size_t len,
+                  const char *template_text, size_t template_len, char **out, size_t *out_len);
 
 /**
  * The literal alternatives when the expression is nothing but those ("a|b|c", "abc"): an index

@@ -10,14 +10,14 @@
 #include "store/batch.h"
 
 enum refusal {
-    REFUSED_OUT_OF_ORDER,   /* older than the series' newest sample */
-    REFUSED_DUPLICATE,      /* the newest time again, with another value */
-    REFUSED_FUTURE,         /* later than now + limits.future */
-    REFUSED_LABELS,         /* names, values, counts or lengths not allowed */
-    REFUSED_SERIES_LIMIT,   /* would be a new series, and there are too many */
-    REFUSED_BY_POLICY,      /* a script said drop: not an error for the sender */
-    REFUSED_MALFORMED,      /* the decoder could not read the line (counted by wire) */
-    REFUSED_REASONS,        /* how many reasons there are */
+    REFUSED_OUT_OF_ORDER, /* older than the series' newest sample */
+    REFUSED_DUPLICATE,    /* the newest time again, with another value */
+    REFUSED_FUTURE,       /* later than now + limits.future */
+    REFUSED_LABELS,       /* names, values, counts or lengths not allowed */
+    REFUSED_SERIES_LIMIT, /* would be a new series, and there are too many */
+    REFUSED_BY_POLICY,    /* a script said drop: not an error for the sender */
+    REFUSED_MALFORMED,    /* the decoder could not read the line (counted by wire) */
+    REFUSED_REASONS,      /* how many reasons there are */
 };
 
 /* Metric label and JSON text: "out_of_order", "duplicate_timestamp", ... Static. */
@@ -33,7 +33,7 @@ struct refusal_example {
 };
 
 struct append_result {
-    uint64_t accepted;  /* stored, or identical to what is stored */
+    uint64_t accepted; /* stored, or identical to what is stored */
     uint64_t refused[REFUSED_REASONS];
     struct refusal_example examples[APPEND_EXAMPLES];
     size_t example_count;
@@ -42,8 +42,7 @@ struct append_result {
 void append_result_init(struct append_result *result);
 /** Counts `samples` refusals; keeps the first APPEND_EXAMPLES as examples. */
 void append_result_refuse(struct append_result *result, enum refusal reason, uint64_t samples,
-                          uint32_t entry, uint32_t line, const char *format, ...)
-    TIDE_PRINTF(6, 7);
+                          uint32_t entry, uint32_t line, const char *format, ...) TIDE_PRINTF(6, 7);
 uint64_t append_result_refused(const struct append_result *result);
 
 struct store;

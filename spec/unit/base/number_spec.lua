@@ -17,7 +17,8 @@ end
 describe("number_format_api", function()
   local cases = {
     { 0, "0" }, { -0.0, "-0" }, { 1, "1" }, { 0.1, "0.1" }, { 1e6, "1000000" },
-    { 1e-6, "0.000001" }, { 1e-7, "1e-07" }, { 9.9e-7, "9.9e-07" }, { 1e20, "100000000000000000000" },
+    { 1e-6, "0.000001" }, { 1e-7, "1e-07" }, { 9.9e-7, "9.9e-07" },
+    { 1e20, "100000000000000000000" },
     { 1e21, "1e+21" }, { 1.5e300, "1.5e+300" }, { -2.5, "-2.5" }, { 1 / 0, "+Inf" },
     { -1 / 0, "-Inf" }, { 0 / 0, "NaN" }, { 5e-324, "5e-324" },
     { 1.7976931348623157e308, "1.7976931348623157e+308" }, { 123456789.123, "123456789.123" },
@@ -61,7 +62,8 @@ describe("number_parse", function()
     it("reads " .. case[1], function() assert.equal(case[2], (parse(case[1]))) end)
   end
 
-  for _, text in ipairs { "", "+", "0x10", "1_0", "1e", "1 ", " 1", "nanx", "--1", "1e5x", "e5", "." } do
+  for _, text in ipairs { "", "+", "0x10", "1_0", "1e", "1 ", " 1", "nanx", "--1", "1e5x",
+    "e5", "." } do
     it("refuses " .. ("%q"):format(text), function() assert.is_nil(parse(text)) end)
   end
 

@@ -12,7 +12,9 @@ end
 
 local function expand(pattern, text, template)
   local out, len = ffi.new("char *[1]"), ffi.new("size_t[1]")
-  if not C.regex_expand(compile(pattern), text, #text, template, #template, out, len) then return nil end
+  if not C.regex_expand(compile(pattern), text, #text, template, #template, out, len) then
+    return nil
+  end
   local result = ffi.string(out[0], len[0])
   C.mem_free(out[0])
   return result

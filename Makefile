@@ -63,7 +63,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 .PHONY: all run test check bench fuzz crash install uninstall format lint docs clean help deps \
 	deps-test bench-tools FORCE
 
-all: $(B)/tidemark $(B)/libtide.so ## build the server and the library that the specs load
+all: $(B)/tidemark $(B)/libtide.so $(if $(SANITIZER),$(B)/luahost) ## build the server and the library that the specs load
 
 $(B)/tidemark: $(main_object) $(objects)
 	$(call say,LINK,$@)
@@ -72,6 +72,11 @@ $(B)/tidemark: $(main_object) $(objects)
 $(B)/libtide.so: $(objects)
 	$(call say,LINK,$@)
 	$(q)$(CXX) -shared -o $@ $^ $(all_libs)
+
+# A luajit with the sanitizer's runtime in it, for the specs of a sanitized library.
+$(B)/luahost: spec/support/luahost.c $(O)/flags
+	$(call say,LINK,$@)
+	$(q)$(CC) $(all_cflags) -rdynamic -o $@ $< $(sanitize) -lluajit-5.1 -lm -ldl
 
 # Objects are rebuilt when the flags change.
 flags_now := $(CC) $(all_cflags) $(all_cxxflags)

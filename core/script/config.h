@@ -1,0 +1,108 @@
+/* config.h - the operator's configuration: config.lua and flags, checked, as plain values.
+ *
+ * lua/tidemark/schema.lua is the one truth: names, types, defaults, bounds and texts of all keys. A
+ * key is written "storage.retention" everywhere (flags, errors, docs). Not thread-safe; load it at
+ * the start, read it from anywhere afterwards. No Lua state outlives a call.
+ *
+ * Lengths of time are milliseconds, sizes are bytes. All strings are owned by the config. */
+#ifndef TIDE_SCRIPT_CONFIG_H
+#define TIDE_SCRIPT_CONFIG_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/error.h"
+
+/* The value of a duration that the operator wrote as "forever". */
+#define CONFIG_FOREVER_MS INT64_MAX
+
+/* Orders are those of the schema's value lists, which a spec checks. */
+enum config_chunk_encoding {
+    CONFIG_CHUNK_DELTA = 0, /* the encoding's number on disk */
+    CONFIG_CHUNK_DOUBLE_DELTA = 1,
+    CONFIG_CHUNK_VARBIT = 2,
+};
+
+enum config_series_sync { CONFIG_SYNC_NEVER, CONFIG_SYNC_ALWAYS, CONFIG_SYNC_ADAPTIVE };
+
+struct config_storage {
+    int64_t retention_ms; /* > 0; CONFIG_FOREVER_MS: nothing goes by age */
+    int64_t chunk_encoding;
+    int64_t head_chunk_timeout_ms;
+    int64_t checkpoint_interval_ms;
+    int64_t checkpoint_dirty_series_limit;
+    int64_t series_sync;
+    double min_shrink_ratio; /* 0..1 */
+    int64_t memory_target_bytes;
+};
+
+struct config_query {
+    int64_t timeout_ms;
+    int64_t max_samples;
+    int64_t max_points; /* a range query's points per series */
+    int64_t max_series;
+    int64_t max_length_bytes; /* of the query's text */
+    int64_t concurrency;
+    int64_t lookback_ms;
+};
+
+struct config_limits {
+    int64_t future_ms; /* samples later than now + this are refused */
+    int64_t labels_per_series;
+    int64_t label_name_bytes;
+    int64_t label_value_bytes;
+    int64_t series;
+};
+
+struct config_http {
+    int64_t workers; /* 0: as many as processors, at most 8 */
+    int64_t connections;
+    int64_t header_bytes;
+    int64_t body_bytes;         /* as it comes over the wire */
+    int64_t decompressed_bytes; /* after gzip or snappy */
+    int64_t header_timeout_ms;
+    int64_t body_timeout_ms;
+    int64_t idle_timeout_ms;  /* between requests of a kept connection */
+    int64_t drain_timeout_ms; /* at shutdown, for requests under way */
+};
+
+struct config {
+    char **listen; /* "127.0.0.1:9201", "[::1]:9201", "unix:/run/tidemark.sock" */
+    size_t listen_count;
+    char *data;         /* folder */
+    char *scripts;      /* folder; "" is none */
+    int64_t log_level;  /* enum log_level */
+    int64_t log_format; /* enum log_format */
+    struct config_storage storage;
+    struct config_query query;
+    struct config_limits limits;
+    struct config_http http;
+
+    char **origins; /* per key, in the schema's order: "default", "config.lua:12", "--data" */
+};
+
+/**
+ * Reads a configuration file; what it leaves out is at its default.
+ *
+ * @param path  NULL: defaults only
+ * @return 0 with *config to be destroyed, or -1 with err (nothing to destroy): ERR_IO (no such
+ *         file), ERR_INVALID; text as `config.lua:12: storage.retention "15x": not a duration
+ *         (try "15d")`. All other mistakes follow it, one line each, as far as err has room.
+ */
+TIDE_NODISCARD int config_load(const char *path, struct config *config, struct error *err);
+/**
+ * Sets a key from the text of a flag; it wins over the file.
+ *
+ * @param flag  for messages and --print, such as "--data"; copied
+ * @param text  as in config.lua without quotes: 15d, 2GiB, 5000, true; listen: may be repeated, the
+ *              first flag replaces the file's list, others add to it
+ * @return 0, or -1 with err: ERR_INVALID (`--set storage.retention "15x": not a duration ...`),
+ *         then config is unchanged
+ */
+TIDE_NODISCARD int config_set(struct config *config, const char *flag, const char *key,
+                              const char *text, struct error *err);
+/** Appends the effective values as a valid config.lua whose comments say where each is from. */
+void config_print(const struct config *config, struct buf *out);
+/** Safe on a zeroed or destroyed config. */
+void config_destroy(struct config *config);
+
+#endif

@@ -1,0 +1,78 @@
+/* policy.h - the questions that the store asks: how long to keep, whom to admit, what to do with
+ * damage. core/script answers them; the store knows no Lua.
+ *
+ * Any function may be NULL, and a store without a policy is fine: then the configuration's default
+ * holds (retention_ms of the options, everything admitted, damage is quarantined). The functions
+ * are called outside all locks of the store, from several threads at once unless the line says
+ * otherwise, each call with `ctx`. A policy decides, the store acts: none of them may call back
+ * into store_append or a maintenance function. */
+#ifndef TIDE_STORE_POLICY_H
+#define TIDE_STORE_POLICY_H
+
+#include "base/base.h"
+#include "model/labels.h"
+
+/* Keep for ever: no age is too old. */
+#define RETENTION_FOREVER INT64_MAX
+/* No opinion: the configuration's retention holds. */
+#define RETENTION_DEFAULT INT64_MIN
+
+/* What a rule may know of a series; borrowed for the call. */
+struct series_view {
+    const struct labels *labels;
+    uint64_t fp;
+    int64_t first_ms; /* oldest stored sample, may be too old; TIDE_EARLIEST_MS: unknown */
+    int64_t last_ms;  /* newest stored sample */
+    uint64_t chunks;  /* in memory and on disk */
+    uint64_t bytes;   /* that the series takes on disk */
+    bool archived;
+};
+
+struct retention_verdict {
+    int64_t keep_ms;        /* age up to which samples stay; RETENTION_FOREVER, RETENTION_DEFAULT */
+    int64_t valid_until_ms; /* wall clock; ask again then. TIDE_LATEST_MS: never changes */
+};
+
+enum admit_verdict {
+    ADMIT_AS_IS,
+    ADMIT_CHANGED, /* the builder's labels are others than before the call */
+    ADMIT_DROP,    /* refused by a script (REFUSED_BY_POLICY): not an error of the sender */
+    ADMIT_LIMIT,   /* refused by a limit (REFUSED_SERIES_LIMIT) */
+};
+
+enum damage_verdict {
+    DAMAGE_QUARANTINE, /* move the file to orphaned/, with a hint */
+    DAMAGE_SALVAGE,    /* keep what is sound */
+    DAMAGE_DELETE,
+};
+
+/* What was found broken; borrowed for the call. */
+struct damage {
+    const char *file; /* relative to the data folder */
+    const char *text; /* what is wrong, one line */
+    uint64_t offset;  /* of the first bad byte, or of its record */
+    uint64_t chunks_sound;
+    uint64_t chunks_bad;
+};
+
+struct policy {
+    void *ctx;
+
+    /* Maintenance thread only. The answer is cached until valid_until_ms or a new version. */
+    struct retention_verdict (*retention_of)(void *ctx, const struct series_view *series);
+
+    /* A label block was seen for the first time (or again, after its cache entry went). `labels` is
+     * validated, unsorted, without empty values, and may be changed in place; new bytes must live
+     * until the next call on the same thread. `why` takes a line for the sender's answer.
+     * Not called in recovery or log replay. */
+    enum admit_verdict (*admit)(void *ctx, struct labels_builder *labels, char *why,
+                                size_t why_size);
+
+    enum damage_verdict (*quarantine)(void *ctx, const struct series_view *series,
+                                      const struct damage *damage);
+
+    /* Rises with each reload of the scripts: cached answers of older versions are asked again. */
+    uint64_t (*version)(void *ctx);
+};
+
+#endif

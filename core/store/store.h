@@ -1,0 +1,183 @@
+/* store.h - the engine: series in memory over the folder of storage version 1.
+ *
+ * One struct store per data folder. It owns all its threads (indexer, maintenance), takes pushes
+ * through append.h and answers through querier.h; both are thread-safe. Layout: docs/formats.md;
+ * the inside, with its locks: README.md of this room. */
+#ifndef TIDE_STORE_STORE_H
+#define TIDE_STORE_STORE_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/metrics.h"
+#include "store/policy.h"
+#include "store/querier.h"
+
+struct store;
+struct volume;
+
+enum series_sync { SERIES_SYNC_NEVER, SERIES_SYNC_ALWAYS, SERIES_SYNC_ADAPTIVE };
+
+/* Bounds on what a sender may make. 0 takes the default of store_options_init. */
+struct store_limits {
+    int64_t future_ms;          /* samples later than now + this are refused; default 10 min */
+    uint32_t labels_per_series; /* with __name__; default 64 */
+    uint32_t label_name_bytes;  /* default 1,024 */
+    uint32_t label_value_bytes; /* default 4,096 */
+    uint64_t max_series;        /* in memory; default 10,000,000 */
+};
+
+struct store_options {
+    const char *data_dir;  /* NULL (and no volume): memory only, nothing is kept; copied */
+    struct volume *volume; /* instead of data_dir's own: specs inject faults here; borrowed */
+
+    int64_t retention_ms;           /* or RETENTION_FOREVER; default 15 days */
+    int chunk_encoding;             /* of new chunks: 0 delta, 1 double-delta, 2 varbit (default) */
+    int64_t head_chunk_timeout_ms;  /* by time of arrival; default 1 h */
+    int64_t checkpoint_interval_ms; /* default 5 min */
+    uint64_t checkpoint_dirty_series_limit; /* default 5,000; 0: no limit */
+    enum series_sync series_sync;           /* default adaptive */
+    double min_shrink_ratio;                /* 0 .. 1, of series files; default 0.1 */
+    uint64_t memory_target_bytes;           /* all that the store allocates; default 2 GiB */
+    uint64_t block_cache_bytes;             /* bound of the label cache; default 256 MiB */
+    struct store_limits limits;
+
+    bool force_recovery;  /* treat the folder as dirty */
+    bool pedantic;        /* recovery decodes every chunk */
+    bool no_background;   /* no maintenance thread: store_tick is the caller's to call */
+
+    const struct clock *clock;   /* NULL: the system's; borrowed */
+    struct metrics *metrics;     /* NULL: counted, but not shown; borrowed */
+    const struct policy *policy; /* NULL: defaults; borrowed, must outlive the store */
+};
+
+/** Zeroes and sets the defaults. */
+void store_options_init(struct store_options *options);
+
+/* What an opening store is at. */
+enum store_phase {
+    STORE_PHASE_NONE,
+    STORE_PHASE_LOCK,     /* version, lock, archive indexes */
+    STORE_PHASE_HEADS,    /* reading heads.db */
+    STORE_PHASE_RECOVERY, /* series files after a crash */
+    STORE_PHASE_INDEX,    /* label index in memory */
+    STORE_PHASE_READY,
+    STORE_PHASE_CLOSING,
+    STORE_PHASE_CLOSED,
+};
+
+/* Written by store_open and store_close, read by any thread (store_progress_get). Zeroed is new. */
+struct store_progress {
+    int phase;      /* atomic, enum store_phase */
+    uint64_t done;  /* atomic; in the unit of the phase (bytes, files, series) */
+    uint64_t total; /* atomic; 0: not known */
+};
+
+struct store_progress_view {
+    const char *phase; /* "heads", "recovery" ...: static */
+    uint64_t done;
+    uint64_t total;
+};
+
+struct store_progress_view store_progress_get(const struct store_progress *progress);
+
+/**
+ * Opens a folder (an empty one is made into a store), recovers it if it needs that, and starts
+ * the threads.
+ *
+ * @param options   strings are copied; pointers are borrowed as their lines say
+ * @param progress  may be NULL; readable from other threads meanwhile; must outlive the store
+ * @return owned store (store_close), or NULL with err: CONFLICT (locked by another process),
+ *         UNSUPPORTED (other version), CORRUPT (mappings.db, VERSION), IO
+ * Cost: milliseconds when empty; blocks on disk.
+ */
+TIDE_NODISCARD struct store *store_open(const struct store_options *options,
+                                        struct store_progress *progress, struct error *err);
+
+/**
+ * Stops cleanly: heads, mappings and label indexes are written, DIRTY goes. No appender, selection
+ * or query may be alive. Frees the store in any case.
+ *
+ * @return 0, or -1 with err: IO (DIRTY stays, the next start recovers)
+ */
+TIDE_NODISCARD int store_close(struct store *store, struct error *err);
+/** Frees without saving anything, as a crash would: DIRTY stays. For specs and failed starts. */
+void store_abandon(struct store *store);
+
+/** How the floors above read. Lives as long as the store; thread-safe. */
+const struct querier *store_querier(struct store *store);
+
+/** Waits until all that was appended before can be found by labels. Queries do it themselves. */
+TIDE_NODISCARD int store_wait_indexed(struct store *store, struct error *err);
+
+/* --- work in the background, callable by hand --------------------------------------------------
+ */
+
+/**
+ * Does what is due by the store's clock: rounds of persistence, a slice of maintenance, eviction,
+ * checkpoint. Called by the maintenance thread; by specs with no_background. Not thread-safe with
+ * itself (the store has one lock for all background work and takes it here).
+ *
+ * @return 0, or -1 with err: IO (counted, logged, tried again at the next call)
+ */
+TIDE_NODISCARD int store_tick(struct store *store, struct error *err);
+/** Persists every completed chunk now, in rounds. */
+TIDE_NODISCARD int store_persist(struct store *store, struct error *err);
+/** One full pass over all series: head timeout, retention, archiving; as of the store's clock. */
+TIDE_NODISCARD int store_maintain(struct store *store, struct error *err);
+/** Writes heads.db (and mappings.db if changed) now. */
+TIDE_NODISCARD int store_checkpoint(struct store *store, struct error *err);
+/** Drops persisted chunks from memory until at most `target_bytes` are held, oldest use first. */
+void store_evict(struct store *store, uint64_t target_bytes);
+
+/* --- numbers -----------------------------------------------------------------------------------
+ */
+
+struct store_stats {
+    uint64_t series_in_memory;
+    uint64_t series_archived;
+    uint64_t label_names;
+    uint64_t label_pairs;
+    uint64_t chunks_in_memory; /* heads and complete ones */
+    uint64_t open_heads;
+    uint64_t chunks_to_persist;
+    uint64_t samples_appended; /* since the start */
+    uint64_t memory_bytes;     /* all of the below */
+    uint64_t series_bytes;     /* series, their tables and descriptors */
+    uint64_t chunk_bytes;
+    uint64_t label_bytes; /* names, values, sets */
+    uint64_t cache_bytes; /* label block cache */
+    int64_t min_time_ms;  /* TIDE_LATEST_MS when empty; may be too old */
+    int64_t max_time_ms;  /* TIDE_EARLIEST_MS when empty */
+    bool started_dirty;
+    bool read_only; /* why is in the log */
+};
+
+void store_stats_get(struct store *store, struct store_stats *stats);
+
+enum store_top {
+    STORE_TOP_METRIC_NAMES, /* values of __name__ by series */
+    STORE_TOP_LABEL_NAMES,  /* label names by number of values */
+    STORE_TOP_LABEL_BYTES,  /* label names by bytes of their values in all series */
+    STORE_TOP_LABEL_PAIRS,  /* "name=value" by series */
+};
+
+struct text_count {
+    const char *text; /* in the list's arena, terminated */
+    uint32_t len;
+    uint64_t count;
+};
+
+struct text_count_list {
+    struct text_count *items; /* largest first; in the arena */
+    size_t count;
+    struct arena arena;
+};
+
+/** The `limit` largest, into an empty list (destroy it with text_count_list_destroy). */
+void store_top_get(struct store *store, enum store_top what, size_t limit,
+                   struct text_count_list *out);
+void text_count_list_destroy(struct text_count_list *list);
+
+#endif

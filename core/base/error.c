@@ -41,8 +41,6 @@ const char *error_code_name(enum error_code code)
         return "busy";
     case ERR_DENIED:
         return "denied";
-    case ERR_EXECUTION:
-        return "execution";
     }
     return "unknown";
 }

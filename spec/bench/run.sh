@@ -1,0 +1,93 @@
+#!/bin/sh
+# make bench: what the codecs, the decoders and the whole server cost on this machine.
+# Usage: run.sh [peers]     BUILD names the folder of programs. Sizes: SERIES, SCRAPES, BATCH.
+#
+# Figures are CPU seconds and bytes; wall times on a shared machine mean little. With "peers" the
+# same payload goes to Prometheus and VictoriaMetrics in turn, each with its defaults and one long
+# retention; what is not installed is left out and named.
+set -eu
+build=${BUILD:-build}
+series=${SERIES:-100000}
+scrapes=${SCRAPES:-60}
+batch=${BATCH:-2000}
+rounds=${ROUNDS:-3}
+work=$(mktemp -d)
+server=""
+
+stop() {
+  [ -n "$server" ] || return 0
+  kill -TERM "$server" 2>/dev/null || true
+  wait "$server" 2>/dev/null || true
+  server=""
+}
+trap 'stop; rm -rf "$work"' EXIT INT TERM
+
+# wait_for URL: until it answers 200, at most a minute.
+wait_for() {
+  n=0
+  until curl -fs -o /dev/null "$1"; do
+    n=$((n + 1))
+    [ $n -lt 600 ] || { echo "no answer from $1" >&2; tail -5 "$work/log" >&2; exit 1; }
+    sleep 0.1
+  done
+}
+
+load() { # NAME PORT PATH
+  "$build/bench/load" --host 127.0.0.1 --port "$2" --path "$3" --format remote_write \
+    --series "$series" --scrapes "$scrapes" --batch "$batch" --connections 2 --pid "$server" \
+    --name "$1"
+}
+
+bytes_on_disk() { du -sb "$1" | cut -f1; }
+
+bench_tidemark() {
+  rm -rf "$work/data"
+  "$build/tidemark" serve --data "$work/data" --listen 127.0.0.1:19201 --retention forever \
+    --log-level error 2>"$work/log" &
+  server=$!
+  wait_for http://127.0.0.1:19201/-/ready
+  load tidemark 19201 /api/v1/write
+  stop
+  echo "tidemark bytes_on_disk=$(bytes_on_disk "$work/data")"
+}
+
+bench_prometheus() {
+  command -v prometheus >/dev/null || { echo "prometheus: not installed, left out"; return; }
+  rm -rf "$work/data"
+  echo 'global: {}' >"$work/prometheus.yml"
+  prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
+    --storage.tsdb.retention.time=100y --web.enable-remote-write-receiver \
+    --web.listen-address=127.0.0.1:19202 --log.level=error 2>"$work/log" &
+  server=$!
+  wait_for http://127.0.0.1:19202/-/ready
+  load prometheus 19202 /api/v1/write
+  stop
+  echo "prometheus bytes_on_disk=$(bytes_on_disk "$work/data")"
+}
+
+bench_victoria_metrics() {
+  command -v victoria-metrics >/dev/null || { echo "victoria-metrics: not installed, left out"; return; }
+  rm -rf "$work/data"
+  victoria-metrics -storageDataPath="$work/data" -retentionPeriod=100y \
+    -httpListenAddr=127.0.0.1:19203 -loggerLevel=ERROR 2>"$work/log" &
+  server=$!
+  wait_for http://127.0.0.1:19203/health
+  load victoria-metrics 19203 /api/v1/write
+  stop
+  echo "victoria-metrics bytes_on_disk=$(bytes_on_disk "$work/data")"
+}
+
+echo "== codecs"
+"$build/bench/codec"
+echo "== decoders"
+"$build/bench/decode"
+echo "== server: remote write, $series series x $scrapes scrapes, batches of $batch"
+round=0
+while [ $round -lt "$rounds" ]; do
+  bench_tidemark
+  if [ "${1:-}" = peers ]; then
+    bench_prometheus
+    bench_victoria_metrics
+  fi
+  round=$((round + 1))
+done

@@ -169,6 +169,12 @@ lint: ## clang-format, cppcheck, luacheck
 format: ## rewrite C sources in the house's layout
 	clang-format -i $(wildcard core/*.c core/*/*.[ch] core/*/*.cc spec/*/*.c spec/*/*.h)
 
+from_schema := package.path = "lua/?.lua" io.write(require("tidemark.config")
+
+docs: ## write config.lua and docs/configuration.md anew from the schema
+	luajit -e '$(from_schema).example())' > config.lua
+	luajit -e '$(from_schema).document())' > docs/configuration.md
+
 install: all ## install the server below DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 0755 $(B)/tidemark $(DESTDIR)$(PREFIX)/bin/tidemark

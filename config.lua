@@ -1,0 +1,130 @@
+-- Configuration of Tidemark: every key, at its default. Remove the dashes of what you
+-- change. `tidemark config --print` shows what is in force and where it came from; flags win
+-- over this file. Durations: "15d", "1h30m", "500ms". Sizes: "2GiB", "64KiB", or bytes.
+-- This is Lua without files, processes and modules: local variables and functions are fine.
+return {
+  -- Addresses to serve HTTP on, one or a list: HOST:PORT, [IPv6]:PORT or unix:PATH. Port 0 takes a
+  -- free port and logs it.
+  -- (addresses)
+  -- listen = "127.0.0.1:9201",
+  -- The data folder, in the layout of Prometheus 1.x; made if it is not there.
+  -- (path)
+  -- data = "./data",
+  -- Folder of policy scripts; its *.lua are loaded in order of name. Empty: none.
+  -- (path)
+  -- scripts = "",
+
+  -- The log, on standard error.
+  log = {
+    -- Least important lines that are written.
+    -- ("error", "warn", "info", "debug")
+    -- level = "info",
+    -- One event a line, as key=value pairs or as JSON.
+    -- ("logfmt", "json")
+    -- format = "logfmt",
+  },
+
+  -- What is kept, and how it gets to disk.
+  storage = {
+    -- How long samples are kept, or "forever". Scripts may decide otherwise by series.
+    -- (duration, 1s to 1000y, or "forever")
+    -- retention = "15d",
+    -- Encoding of new chunks; all three are always readable. varbit is the smallest.
+    -- ("delta", "double-delta", "varbit")
+    -- chunk_encoding = "varbit",
+    -- A series that got no sample for so long has its open chunk closed, so that it can go to disk.
+    -- (duration, 1s to 30d)
+    -- head_chunk_timeout = "1h",
+    -- Longest time between two checkpoints of what is in memory only.
+    -- (duration, 1s to 1d)
+    -- checkpoint_interval = "5m",
+    -- So many series whose recovery would cost a seek cause a checkpoint before its time.
+    -- (integer, 1 to 1000000000)
+    -- checkpoint_dirty_series_limit = 5000,
+    -- When series files are synced after a write: never, always, or as long as the storage keeps up
+    -- (adaptive).
+    -- ("never", "always", "adaptive")
+    -- series_sync = "adaptive",
+    -- A series file is rewritten to drop old chunks only when at least this share of it goes.
+    -- (number, 0 to 1)
+    -- min_shrink_ratio = 0.1,
+    -- All that the engine may hold: series, labels, open and cached chunks, postings, caches.
+    -- (size, 1MiB to 64TiB)
+    -- memory_target = "2GiB",
+  },
+
+  -- Bounds of one query, and of all at once.
+  query = {
+    -- A query that runs longer is stopped (503). A request may ask for less.
+    -- (duration, 1ms to 1d)
+    -- timeout = "2m",
+    -- Samples that one query may hold in memory (422 beyond).
+    -- (integer, 1 to 1000000000000)
+    -- max_samples = 50000000,
+    -- Steps of a range query: (end - start) / step.
+    -- (integer, 1 to 1000000000)
+    -- max_points = 11000,
+    -- Series that one selector may find (422 beyond).
+    -- (integer, 1 to 1000000000)
+    -- max_series = 1000000,
+    -- Length of a query's text.
+    -- (size, 1KiB to 16MiB)
+    -- max_length = "64KiB",
+    -- Queries evaluated at the same time; others wait their turn within their timeout.
+    -- (integer, 1 to 10000)
+    -- concurrency = 20,
+    -- How far an instant looks back for the newest sample of a series.
+    -- (duration, 1ms to 30d)
+    -- lookback = "5m",
+  },
+
+  -- What pushed samples may look like; beyond, they are refused with a reason.
+  limits = {
+    -- Samples later than the server's time plus this are refused.
+    -- (duration, 0s to 100y)
+    -- future = "10m",
+    -- Labels of one series, the metric's name included.
+    -- (integer, 1 to 10000)
+    -- labels_per_series = 128,
+    -- Bytes of a label's name.
+    -- (size, 1 to 64KiB)
+    -- label_name_length = "1KiB",
+    -- Bytes of a label's value.
+    -- (size, 1 to 1MiB)
+    -- label_value_length = "16KiB",
+    -- Series in memory; samples that would begin one more are refused.
+    -- (integer, 1 to 1000000000)
+    -- series = 10000000,
+  },
+
+  -- The HTTP server.
+  http = {
+    -- Threads that serve connections; 0: one a processor, at most 8.
+    -- (integer, 0 to 256)
+    -- workers = 0,
+    -- Open connections; further ones get 503 and are closed.
+    -- (integer, 1 to 1000000)
+    -- connections = 512,
+    -- Request line and header fields together (431 beyond).
+    -- (size, 1KiB to 1MiB)
+    -- max_header = "64KiB",
+    -- A request's body as it comes over the wire (413 beyond).
+    -- (size, 1KiB to 2GiB)
+    -- max_body = "64MiB",
+    -- A request's body after gzip, zlib or snappy (413 beyond).
+    -- (size, 1KiB to 4GiB)
+    -- max_decompressed = "256MiB",
+    -- Time for a request's header fields to be complete, from their first byte.
+    -- (duration, 100ms to 1h)
+    -- header_timeout = "10s",
+    -- Time for a request's body to be complete.
+    -- (duration, 100ms to 1d)
+    -- body_timeout = "1m",
+    -- A kept connection without a request is closed after so long.
+    -- (duration, 1s to 1d)
+    -- idle_timeout = "5m",
+    -- At a clean stop, requests under way have so long to end.
+    -- (duration, 0s to 1h)
+    -- drain_timeout = "10s",
+  },
+}

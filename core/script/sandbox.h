@@ -1,0 +1,91 @@
+/* sandbox.h - one Lua state that operator code cannot get out of: not in time, memory or reach.
+ *
+ * The JIT engine is off (compiled loops see no hooks), only base, string, table, math and bit are
+ * open, and operator chunks run in an environment that lua/tidemark/env.lua lists name by name. A
+ * hook every 200 instructions compares the clock; past the deadline, or after memory was refused,
+ * an error that no pcall keeps is raised until the call is left. C functions between two hooks run
+ * on; those that could run for long are not offered.
+ *
+ * Threads: a sandbox belongs to the thread that uses it; give it SANDBOX_STACK_BYTES of stack. Only
+ * this room includes lua.h. */
+#ifndef TIDE_SCRIPT_SANDBOX_H
+#define TIDE_SCRIPT_SANDBOX_H
+
+#include "base/base.h"
+#include "base/error.h"
+
+struct sandbox;
+struct watchdog;
+struct lua_State;
+
+/* Recursion through C functions of Lua's library ends in an error, not in a crash, with this. */
+#define SANDBOX_STACK_BYTES ((size_t)64 << 20)
+
+/* Nested pcalls; at the ends of Lua's stack a hook could not run. */
+#define SANDBOX_MAX_PCALLS 16
+
+/* How a sandbox_run went wrong; the text is in err. */
+enum sandbox_stop {
+    SANDBOX_RAN,    /* it did not: result 0 */
+    SANDBOX_RAISED, /* a Lua error */
+    SANDBOX_TIME,   /* past its deadline */
+    SANDBOX_MEMORY, /* asked for more than the limit */
+};
+
+/**
+ * A new state with the trusted library (`require "tidemark.NAME"` of embedded files) and, behind
+ * it, the restricted strings of env.lua.
+ *
+ * @param memory_limit  bytes for all of the state
+ * @param watchdog      may be NULL (then only the hook watches); must outlive the sandbox
+ * @return NULL with err: ERR_NOMEM, ERR_INVALID (the embedded Lua is broken)
+ */
+TIDE_NODISCARD struct sandbox *sandbox_new(size_t memory_limit, struct watchdog *watchdog,
+                                           struct error *err);
+/** On the owning thread. Takes NULL. */
+void sandbox_free(struct sandbox *sandbox);
+
+/**
+ * Runs a C function in protected mode, with the clock running: it pushes arguments, calls Lua with
+ * lua_call and reads results. Whatever is raised inside ends the run; so hold no lock, descriptor
+ * or heap block in it that is not also known to the caller. The Lua stack is empty before and
+ * after.
+ *
+ * @param time_ns  from now; <= 0: no deadline (trusted code only)
+ * @return 0, or -1 with err: ERR_INVALID (Lua error, with script and line), ERR_TIMEOUT, ERR_LIMIT
+ *         (memory). The sandbox is usable afterwards. Not to be called within itself.
+ */
+TIDE_NODISCARD int sandbox_run(struct sandbox *sandbox, void (*run)(struct lua_State *L, void *ctx),
+                               void *ctx, int64_t time_ns, struct error *err);
+/** What ended the last sandbox_run. */
+enum sandbox_stop sandbox_last_stop(const struct sandbox *sandbox);
+/** Bytes that the state holds now. */
+size_t sandbox_used_bytes(const struct sandbox *sandbox);
+
+#ifndef TIDE_CDEF
+/* For the inside of a sandbox_run; all may raise. */
+
+/** Pushes the table of a trusted module, such as "tidemark.config". */
+void sandbox_require_raises(struct lua_State *L, const char *module);
+/**
+ * Pushes operator source as a function in a fresh environment (never bytecode).
+ *
+ * @param chunk_name  as in messages: "@scripts/keep.lua"
+ * @param names       stack index of a table of more names for it (`tide`), 0 for none
+ */
+void sandbox_load_raises(struct lua_State *L, const char *source, size_t len,
+                         const char *chunk_name, int names);
+/** The sandbox that a state belongs to. */
+struct sandbox *sandbox_of(struct lua_State *L);
+#endif
+
+/**
+ * A thread that signals (SIGUSR2) threads whose sandbox is past its deadline, for code that no hook
+ * reaches in time, and ends the process with a message if one is stuck in C for a minute: a server
+ * that hangs silently is worse. It sleeps without waking while nothing runs. One a process.
+ */
+TIDE_NODISCARD struct watchdog *watchdog_new(struct error *err);
+/** After all of its sandboxes. Takes NULL. */
+void watchdog_free(struct watchdog *watchdog);
+
+#endif

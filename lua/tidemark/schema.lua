@@ -1,0 +1,130 @@
+-- The configuration's one truth: every key with type, unit, default, bounds and text.
+--
+-- What reads it: the check and the defaults (tidemark/config.lua), `tidemark config --print`, the
+-- example config.lua, docs/configuration.md, and the specs that keep those in step. The order here
+-- is the order everywhere. C knows where each key is stored (core/script/config.c) and nothing
+-- else.
+--
+-- Fields of a key:
+--   name      dotted path into the table that config.lua returns
+--   type      addresses | path | choice | duration | size | integer | number
+--   default   as an operator would write it
+--   min, max  inclusive bounds, in the same form; every number has both
+--   choices   for a choice: the texts, in the order of the C enum (numbered from 0)
+--   forever   a duration that may also be "forever"
+--   live      may change by a reload; otherwise by a restart only
+--   text      what it does: sentences for the person who has to set it
+
+return {
+  { name = "listen", type = "addresses", default = { "127.0.0.1:9201" },
+    text = "Addresses to serve HTTP on, one or a list: HOST:PORT, [IPv6]:PORT or unix:PATH. " ..
+      "Port 0 takes a free port and logs it." },
+  { name = "data", type = "path", default = "./data",
+    text = "The data folder, in the layout of Prometheus 1.x; made if it is not there." },
+  { name = "scripts", type = "path", default = "",
+    text = "Folder of policy scripts; its *.lua are loaded in order of name. Empty: none." },
+
+  { section = "log", text = "The log, on standard error." },
+  { name = "log.level", type = "choice", default = "info", live = true,
+    choices = { "error", "warn", "info", "debug" },
+    text = "Least important lines that are written." },
+  { name = "log.format", type = "choice", default = "logfmt", live = true,
+    choices = { "logfmt", "json" },
+    text = "One event a line, as key=value pairs or as JSON." },
+
+  { section = "storage", text = "What is kept, and how it gets to disk." },
+  { name = "storage.retention", type = "duration", default = "15d", min = "1s", max = "1000y",
+    forever = true, live = true,
+    text = 'How long samples are kept, or "forever". Scripts may decide otherwise by series.' },
+  { name = "storage.chunk_encoding", type = "choice", default = "varbit",
+    choices = { "delta", "double-delta", "varbit" },
+    text = "Encoding of new chunks; all three are always readable. varbit is the smallest." },
+  { name = "storage.head_chunk_timeout", type = "duration", default = "1h", min = "1s",
+    max = "30d", live = true,
+    text = "A series that got no sample for so long has its open chunk closed, so that it can " ..
+      "go to disk." },
+  { name = "storage.checkpoint_interval", type = "duration", default = "5m", min = "1s",
+    max = "1d", live = true,
+    text = "Longest time between two checkpoints of what is in memory only." },
+  { name = "storage.checkpoint_dirty_series_limit", type = "integer", default = 5000, min = 1,
+    max = 1e9, live = true,
+    text = "So many series whose recovery would cost a seek cause a checkpoint before its time." },
+  { name = "storage.series_sync", type = "choice", default = "adaptive", live = true,
+    choices = { "never", "always", "adaptive" },
+    text = "When series files are synced after a write: never, always, or as long as the " ..
+      "storage keeps up (adaptive)." },
+  { name = "storage.min_shrink_ratio", type = "number", default = 0.1, min = 0, max = 1,
+    live = true,
+    text = "A series file is rewritten to drop old chunks only when at least this share of it " ..
+      "goes." },
+  { name = "storage.memory_target", type = "size", default = "2GiB", min = "1MiB", max = "64TiB",
+    live = true,
+    text = "All that the engine may hold: series, labels, open and cached chunks, postings, " ..
+      "caches." },
+
+  { section = "query", text = "Bounds of one query, and of all at once." },
+  { name = "query.timeout", type = "duration", default = "2m", min = "1ms", max = "1d",
+    live = true,
+    text = "A query that runs longer is stopped (503). A request may ask for less." },
+  { name = "query.max_samples", type = "integer", default = 50000000, min = 1, max = 1e12,
+    live = true,
+    text = "Samples that one query may hold in memory (422 beyond)." },
+  { name = "query.max_points", type = "integer", default = 11000, min = 1, max = 1e9, live = true,
+    text = "Steps of a range query: (end - start) / step." },
+  { name = "query.max_series", type = "integer", default = 1000000, min = 1, max = 1e9,
+    live = true,
+    text = "Series that one selector may find (422 beyond)." },
+  { name = "query.max_length", type = "size", default = "64KiB", min = "1KiB", max = "16MiB",
+    live = true,
+    text = "Length of a query's text." },
+  { name = "query.concurrency", type = "integer", default = 20, min = 1, max = 10000,
+    text = "Queries evaluated at the same time; others wait their turn within their timeout." },
+  { name = "query.lookback", type = "duration", default = "5m", min = "1ms", max = "30d",
+    live = true,
+    text = "How far an instant looks back for the newest sample of a series." },
+
+  { section = "limits",
+    text = "What pushed samples may look like; beyond, they are refused with a reason." },
+  { name = "limits.future", type = "duration", default = "10m", min = "0s", max = "100y",
+    live = true,
+    text = "Samples later than the server's time plus this are refused." },
+  { name = "limits.labels_per_series", type = "integer", default = 128, min = 1, max = 10000,
+    live = true,
+    text = "Labels of one series, the metric's name included." },
+  { name = "limits.label_name_length", type = "size", default = "1KiB", min = 1, max = "64KiB",
+    live = true,
+    text = "Bytes of a label's name." },
+  { name = "limits.label_value_length", type = "size", default = "16KiB", min = 1, max = "1MiB",
+    live = true,
+    text = "Bytes of a label's value." },
+  { name = "limits.series", type = "integer", default = 10000000, min = 1, max = 1e9, live = true,
+    text = "Series in memory; samples that would begin one more are refused." },
+
+  { section = "http", text = "The HTTP server." },
+  { name = "http.workers", type = "integer", default = 0, min = 0, max = 256,
+    text = "Threads that serve connections; 0: one a processor, at most 8." },
+  { name = "http.connections", type = "integer", default = 512, min = 1, max = 1000000,
+    live = true,
+    text = "Open connections; further ones get 503 and are closed." },
+  { name = "http.max_header", type = "size", default = "64KiB", min = "1KiB", max = "1MiB",
+    live = true,
+    text = "Request line and header fields together (431 beyond)." },
+  { name = "http.max_body", type = "size", default = "64MiB", min = "1KiB", max = "2GiB",
+    live = true,
+    text = "A request's body as it comes over the wire (413 beyond)." },
+  { name = "http.max_decompressed", type = "size", default = "256MiB", min = "1KiB", max = "4GiB",
+    live = true,
+    text = "A request's body after gzip, zlib or snappy (413 beyond)." },
+  { name = "http.header_timeout", type = "duration", default = "10s", min = "100ms", max = "1h",
+    live = true,
+    text = "Time for a request's header fields to be complete, from their first byte." },
+  { name = "http.body_timeout", type = "duration", default = "1m", min = "100ms", max = "1d",
+    live = true,
+    text = "Time for a request's body to be complete." },
+  { name = "http.idle_timeout", type = "duration", default = "5m", min = "1s", max = "1d",
+    live = true,
+    text = "A kept connection without a request is closed after so long." },
+  { name = "http.drain_timeout", type = "duration", default = "10s", min = "0s", max = "1h",
+    live = true,
+    text = "At a clean stop, requests under way have so long to end." },
+}

@@ -61,7 +61,7 @@ q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 .PHONY: all run test check bench fuzz crash install uninstall format lint docs clean help deps \
-	deps-test bench-tools FORCE
+	deps-test bench-tools spec-tools FORCE
 
 all: $(B)/tidemark $(B)/libtide.so $(if $(SANITIZER),$(B)/luahost) ## build the server and the library that the specs load
 
@@ -128,7 +128,7 @@ deps-test: ## install the Debian packages that the specs need
 
 test: deps-test ## build and run every spec; ends with "N passed, N failed"
 	@$(MAKE) --no-print-directory all WERROR=1
-	@$(MAKE) --no-print-directory bench-tools
+	@$(MAKE) --no-print-directory bench-tools spec-tools
 	@BUILD=$(B) LONG=$(LONG) luajit spec/run.lua $(if $(NAME),--name '$(NAME)') $(SPEC)
 
 bench_sources := $(wildcard spec/bench/*.c)
@@ -141,6 +141,17 @@ $(B)/bench/%: spec/bench/%.c $(objects)
 	@mkdir -p $(@D)
 	$(q)$(CC) $(all_cflags) -o $(O)/bench_$*.o -c $<
 	$(q)$(CXX) -o $@ $(O)/bench_$*.o $(objects) $(all_libs)
+
+# Programs that specs start beside the server.
+spec_tools := $(patsubst spec/support/%.c,$(B)/tools/%,$(wildcard spec/support/*.c))
+
+spec-tools: $(spec_tools)
+
+$(B)/tools/%: spec/support/%.c $(objects)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(q)$(CC) $(all_cflags) -o $(O)/tool_$*.o -c $<
+	$(q)$(CXX) -o $@ $(O)/tool_$*.o $(objects) $(all_libs)
 
 bench: deps all bench-tools ## measure; WITH=peers adds Prometheus and VictoriaMetrics
 	@BUILD=$(B) sh spec/bench/run.sh $(WITH)

@@ -12,6 +12,7 @@
 #include <lua.h>
 #include <luajit.h>
 #include <lualib.h>
+#include <malloc.h>
 
 #include "base/clock.h"
 #include "base/embedded.h"
@@ -117,14 +118,14 @@ struct sandbox *sandbox_of(lua_State *L)
     return sandbox;
 }
 
-/* lua_Alloc: counts, and refuses growth past the limit. */
+/* lua_Alloc: counts, and refuses growth past the limit. The sizes are the allocator's: LuaJIT gives
+ * a closure back with a smaller size than it asked for if it ran out of memory between the two. */
 static void *allocate(void *ctx, void *memory, size_t old_size, size_t size)
 {
     struct sandbox *sandbox = ctx;
     void *result;
 
-    if (memory == NULL)
-        old_size = 0;
+    old_size = memory != NULL ? malloc_usable_size(memory) : 0;
     if (size == 0) {
         free(memory);
         sandbox->used_bytes -= old_size;
@@ -138,7 +139,7 @@ static void *allocate(void *ctx, void *memory, size_t old_size, size_t size)
     }
     result = realloc(memory, size);
     if (result != NULL)
-        sandbox->used_bytes = sandbox->used_bytes - old_size + size;
+        sandbox->used_bytes = sandbox->used_bytes - old_size + malloc_usable_size(result);
     return result;
 }
 
@@ -191,6 +192,32 @@ static int safe_xpcall(lua_State *L)
     lua_insert(L, 1);
     protected_call(L, 1);
     return lua_gettop(L);
+}
+
+/* find(s, what, init): plain, and in linear time however long both are. */
+static int safe_find(lua_State *L)
+{
+    size_t len, what_len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    const char *what = luaL_checklstring(L, 2, &what_len);
+    lua_Integer init = luaL_optinteger(L, 3, 1);
+    const char *found;
+
+    if (init < 0)
+        init = (lua_Integer)len + init + 1;
+    if (init < 1)
+        init = 1;
+    if ((size_t)init > len + 1)
+        found = NULL;
+    else
+        found = memmem(text + init - 1, len - (size_t)init + 1, what, what_len);
+    if (found == NULL) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushinteger(L, found - text + 1);
+    lua_pushinteger(L, found - text + (lua_Integer)what_len);
+    return 2;
 }
 
 /* --- trusted library ----------------------------------------------------------------------------
@@ -258,7 +285,8 @@ static void copy_table(lua_State *L, int from)
 static void make_trusted_environment(lua_State *L)
 {
     static const char *const libraries[] = {"string", "table", "math", "bit"};
-    static const luaL_Reg native[] = {{"pcall", safe_pcall}, {"xpcall", safe_xpcall}};
+    static const luaL_Reg native[] = {
+        {"pcall", safe_pcall}, {"xpcall", safe_xpcall}, {"find", safe_find}};
 
     copy_table(L, LUA_GLOBALSINDEX);
     for (size_t i = 0; i < TIDE_COUNT(libraries); i++) {
@@ -422,7 +450,7 @@ int sandbox_run(struct sandbox *sandbox, void (*run)(lua_State *L, void *ctx), v
         lua_sethook(L, NULL, 0, 0);
         lua_settop(L, 0);
         if (sandbox->last_stop != SANDBOX_RAISED)
-            lua_gc(L, LUA_GCCOLLECT, 0);
+            sandbox_collect(sandbox);
     }
     return result;
 }
@@ -430,6 +458,19 @@ int sandbox_run(struct sandbox *sandbox, void (*run)(lua_State *L, void *ctx), v
 enum sandbox_stop sandbox_last_stop(const struct sandbox *sandbox)
 {
     return sandbox->last_stop;
+}
+
+void sandbox_collect(struct sandbox *sandbox)
+{
+    size_t before;
+
+    /* Stacks and buffers shrink by half a cycle. */
+    for (int i = 0; i < 16; i++) {
+        before = sandbox->used_bytes;
+        lua_gc(sandbox->L, LUA_GCCOLLECT, 0);
+        if (sandbox->used_bytes + 1024 > before)
+            break;
+    }
 }
 
 size_t sandbox_used_bytes(const struct sandbox *sandbox)

@@ -59,7 +59,9 @@ TIDE_NODISCARD int sandbox_run(struct sandbox *sandbox, void (*run)(struct lua_S
                                void *ctx, int64_t time_ns, struct error *err);
 /** What ended the last sandbox_run. */
 enum sandbox_stop sandbox_last_stop(const struct sandbox *sandbox);
-/** Bytes that the state holds now. */
+/** Collects all garbage; outside a run. */
+void sandbox_collect(struct sandbox *sandbox);
+/** Bytes that the state holds now, garbage included. */
 size_t sandbox_used_bytes(const struct sandbox *sandbox);
 
 #ifndef TIDE_CDEF

@@ -32,7 +32,7 @@ function text.find(s, what, init, plain)
   if not plain and type(what) == "string" and string.find(what, "[%^%$%*%+%?%(%[%%]") then
     error("find: patterns are not offered; find(s, what, 1, true) looks for the text itself", 2)
   end
-  return string.find(s, what, init, true)
+  return native.find(s, what, init)
 end
 
 function text.format(form, ...)
@@ -55,6 +55,7 @@ getmetatable("").__metatable = false
 local tables = { concat = table.concat, remove = table.remove }
 
 function tables.insert(t, position, ...)
+  if getmetatable(t) == false then error("insert: the table is read-only", 2) end
   if select("#", ...) == 0 then return table.insert(t, position) end
   if type(position) ~= "number" or position < 1 or position > #t + 1 then
     error("insert: the position is not in the list", 2)

@@ -46,7 +46,48 @@ extern "C" size_t number_format_api(char *out, double value)
     double size = std::fabs(value);
     if (size != 0 && (size < 1e-6 || size >= 1e21))
         return put_double(out, value, std::chars_format::scientific);
+    if (size >= 1e15)
+        return number_format_plain(out, value);
     return put_double(out, value, std::chars_format::fixed);
+}
+
+/* to_chars prints large numbers in full; Go prints the shortest digits and then zeros. */
+extern "C" size_t number_format_plain(char *out, double value)
+{
+    if (!std::isfinite(value))
+        return put_special(out, value);
+    if (is_small_integer(value))
+        return put_integer(out, static_cast<int64_t>(value));
+    char text[NUMBER_MAX_BYTES], *p = out;
+    size_t len = put_double(text, value, std::chars_format::scientific), at = 0, count = 0;
+    char digits[NUMBER_MAX_BYTES];
+
+    if (text[at] == '-') {
+        *p++ = '-';
+        at++;
+    }
+    for (; at < len && text[at] != 'e'; at++) {
+        if (text[at] != '.')
+            digits[count++] = text[at];
+    }
+    int exponent = 0; /* the point stands behind digit `exponent` */
+    const char *number = text + at + 1 + (text[at + 1] == '+');
+    std::from_chars(number, text + len, exponent);
+    exponent++;
+    if (exponent <= 0) {
+        *p++ = '0';
+        *p++ = '.';
+        for (int i = exponent; i < 0; i++)
+            *p++ = '0';
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && static_cast<int>(i) == exponent)
+            *p++ = '.';
+        *p++ = digits[i];
+    }
+    for (int i = static_cast<int>(count); i < exponent; i++)
+        *p++ = '0';
+    return static_cast<size_t>(p - out);
 }
 
 /* Go takes the exponent form for exp < -4 || exp >= 6 when it prints the shortest digits. */

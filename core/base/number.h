@@ -21,6 +21,9 @@ extern "C" {
  * @return bytes written
  */
 size_t number_format_api(char *out, double value);
+/** As Go's FormatFloat(v, 'f', -1, 64): never an exponent. NUMBER_PLAIN_MAX_BYTES of room. */
+#define NUMBER_PLAIN_MAX_BYTES 352
+size_t number_format_plain(char *out, double value);
 /** As Go's FormatFloat(v, 'g', -1, 64): exponent form for exponents < -4 or >= 6 (1e+06). */
 size_t number_format_go(char *out, double value);
 /** Milliseconds as seconds with three decimals or none ("1435781451.781", "-1"). */

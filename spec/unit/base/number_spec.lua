@@ -14,6 +14,20 @@ local function parse(text)
   return value[0], overflowed[0]
 end
 
+describe("number_format_plain", function()
+  local cases = {
+    { 1e21, "1000000000000000000000" }, { 1e-7, "0.0000001" }, { -1.5e-9, "-0.0000000015" },
+    { 1.25e23, "125000000000000000000000" }, { 123456.789, "123456.789" }, { -0.0, "-0" },
+    { 0.5, "0.5" }, { 2 ^ 63, "9223372036854776000" }, { 1 / 0, "+Inf" }, { 8, "8" },
+  }
+  for _, case in ipairs(cases) do
+    it("prints " .. case[2], function()
+      local room = ffi.new("char[352]")
+      assert.equal(case[2], ffi.string(room, C.number_format_plain(room, case[1])))
+    end)
+  end
+end)
+
 describe("number_format_api", function()
   local cases = {
     { 0, "0" }, { -0.0, "-0" }, { 1, "1" }, { 0.1, "0.1" }, { 1e6, "1000000" },
@@ -22,7 +36,7 @@ describe("number_format_api", function()
     { 1e21, "1e+21" }, { 1.5e300, "1.5e+300" }, { -2.5, "-2.5" }, { 1 / 0, "+Inf" },
     { -1 / 0, "-Inf" }, { 0 / 0, "NaN" }, { 5e-324, "5e-324" },
     { 1.7976931348623157e308, "1.7976931348623157e+308" }, { 123456789.123, "123456789.123" },
-    { 2 ^ 53, "9007199254740992" }, { 0.30000000000000004, "0.30000000000000004" },
+    { 2 ^ 53, "9007199254740992" }, { 2 ^ 63, "9223372036854776000" }, { 0.30000000000000004, "0.30000000000000004" },
   }
   for _, case in ipairs(cases) do
     it("prints " .. case[2], function() assert.equal(case[2], api(case[1])) end)

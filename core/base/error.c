@@ -41,6 +41,8 @@ const char *error_code_name(enum error_code code)
         return "busy";
     case ERR_DENIED:
         return "denied";
+    case ERR_EXECUTION:
+        return "execution";
     }
     return "unknown";
 }

@@ -26,6 +26,7 @@ enum error_code {
     ERR_UNSUPPORTED, /* 415 or 501 */
     ERR_BUSY,        /* try again later: 503 with Retry-After */
     ERR_DENIED,      /* known, but not allowed: 403 */
+    ERR_EXECUTION,   /* a well-formed query that this data cannot answer: 422 */
 };
 
 struct error {

@@ -1,0 +1,26 @@
+/* quarantine.h - orphaned/: series files that were put aside, each with a hint (format, section
+ * 16).
+ */
+#ifndef TIDE_DISK_QUARANTINE_H
+#define TIDE_DISK_QUARANTINE_H
+
+#include "base/base.h"
+#include "base/error.h"
+#include "disk/volume.h"
+#include "model/labels.h"
+
+#define QUARANTINE_FOLDER "orphaned"
+
+/**
+ * Moves the series file to orphaned/ and writes the hint beside it. A missing file is fine: only
+ * the hint is written; the hint is written, as well as it can be, even if the move failed.
+ *
+ * @param labels  NULL: "[UNKNOWN METRIC]"
+ * @param reason  NULL or "": "[UNKNOWN REASON]"
+ * @return 0, or -1 with err: IO (the file is where it was)
+ */
+TIDE_NODISCARD int quarantine_series(struct volume *volume, uint64_t fp,
+                                     const struct labels *labels, const char *reason,
+                                     struct error *err);
+
+#endif

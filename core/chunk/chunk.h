@@ -3,7 +3,7 @@
  * Source: format, sections 7 to 11 and 18. A *payload* is the 1024 bytes that series files and
  * heads.db hold. A *head* is a chunk under construction: its fixed fields (times, values, widths,
  * offsets) are in one cache line, its encoded samples in a small buffer that grows through
- * chunk_size_class; a payload is made of both when somebody asks. Nothing here takes a lock or
+ * size classes; a payload is made of both when somebody asks. Nothing here takes a lock or
  * knows files: the owner of a head guards it, everything else is pure.
  *
  * Ways to use it
@@ -56,7 +56,7 @@ struct chunk_writer {
     void *ctx;
     /* Memory of a head's buffer. old is NULL with old_bytes 0 at first; the first
      * min(old_bytes, new_bytes) bytes are kept; new_bytes 0 frees and returns NULL. Sizes are
-     * those of chunk_size_class. Never NULL otherwise. (chunk_resize_heap serves who has no slabs.)
+     * those above. Never NULL otherwise. (chunk_resize_heap serves who has no slabs.)
      */
     void *(*resize)(void *ctx, void *old, size_t old_bytes, size_t new_bytes);
     /* Takes the completed chunks of an append, oldest first, after it has succeeded. */
@@ -74,7 +74,7 @@ struct chunk_head {
     double last_value;   /* value of the newest sample, bit for bit as a reader gets it */
     uint16_t used;       /* as stored: bytes (encodings 0, 1) or next bit offset (2); 0: empty */
     uint8_t encoding;    /* enum chunk_encoding */
-    uint8_t size_class;  /* bytes holds chunk_size_class(size_class) bytes; 0: none */
+    uint8_t room_32;     /* size of the buffer, in units of CHUNK_ROOM_UNIT bytes */
     uint8_t time_width;  /* encodings 0, 1: tb */
     uint8_t value_width; /* encodings 0, 1: vb */
     uint8_t flags;       /* encodings 0, 1: the integer flag; varbit: the flags byte */
@@ -95,9 +95,8 @@ struct chunk_head {
     };
 };
 
-/* Sizes of head buffers by class: 0, 64, 96, 128, 192, 256, 384, 512, 768, 1024. */
-#define CHUNK_SIZE_CLASSES 10
-size_t chunk_size_class(unsigned size_class);
+/* Buffers of heads have 64, 96, 128, 192, 256, 384, 512, 768 or 1024 bytes. */
+#define CHUNK_ROOM_UNIT 32
 
 /** resize of struct chunk_writer on the heap; ctx is not used. */
 void *chunk_resize_heap(void *ctx, void *old, size_t old_bytes, size_t new_bytes);
@@ -118,6 +117,16 @@ void chunk_head_destroy(struct chunk_head *head, const struct chunk_writer *writ
  */
 TIDE_NODISCARD int chunk_head_append(struct chunk_head *head, const struct chunk_writer *writer,
                                      int64_t time_ms, double value, struct error *err);
+
+/**
+ * Appends samples one after the other, up to the first that is refused.
+ *
+ * @return samples added: `count`, or fewer with err: CORRUPT
+ */
+TIDE_NODISCARD size_t chunk_head_append_all(struct chunk_head *head,
+                                            const struct chunk_writer *writer,
+                                            const int64_t *times_ms, const double *values,
+                                            size_t count, struct error *err);
 
 #ifndef TIDE_CDEF
 static inline bool chunk_head_is_empty(const struct chunk_head *head)
@@ -160,7 +169,8 @@ struct chunk_reader {
     uint32_t index; /* next sample */
     uint32_t count; /* encodings 0, 1: end of the samples wanted */
     uint8_t encoding;
-    uint8_t state; /* which step comes next (varbit); end and error */
+    uint8_t step; /* varbit: what comes next */
+    uint8_t done;
     uint8_t time_width;
     uint8_t value_width;
     uint8_t integer;

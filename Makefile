@@ -55,7 +55,7 @@ c_files := $(sort $(wildcard core/*/*.c))
 cc_files := $(sort $(wildcard core/*/*.cc))
 lua_files := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 objects := $(c_files:%.c=$(O)/%.o) $(cc_files:%.cc=$(O)/%.o) $(O)/gen/embedded.o
-main_object := $(O)/core/main.o
+main_objects := $(patsubst %.c,$(O)/%.o,$(wildcard core/*.c))
 
 q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
@@ -65,7 +65,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 all: $(B)/tidemark $(B)/libtide.so $(if $(SANITIZER),$(B)/luahost) ## build the server and the library that the specs load
 
-$(B)/tidemark: $(main_object) $(objects)
+$(B)/tidemark: $(main_objects) $(objects)
 	$(call say,LINK,$@)
 	$(q)$(CXX) -rdynamic -o $@ $^ $(all_libs)
 
@@ -110,9 +110,9 @@ $(B)/gen/version.h: FORCE
 	@echo '#define TIDE_VERSION "$(version)"' | cmp -s - $@ || \
 		echo '#define TIDE_VERSION "$(version)"' > $@
 
-$(O)/core/main.o: $(B)/gen/version.h
+$(main_objects): $(B)/gen/version.h
 
--include $(objects:.o=.d) $(main_object:.o=.d)
+-include $(objects:.o=.d) $(main_objects:.o=.d)
 
 # --- what people and CI run ----------------------------------------------------------------------
 
@@ -130,6 +130,9 @@ test: deps-test ## build and run every spec; ends with "N passed, N failed"
 	@$(MAKE) --no-print-directory all WERROR=1
 	@$(MAKE) --no-print-directory bench-tools spec-tools
 	@BUILD=$(B) LONG=$(LONG) luajit spec/run.lua $(if $(NAME),--name '$(NAME)') $(SPEC)
+
+peers: ## fetch Prometheus and VictoriaMetrics for specs and benchmarks into build/peers
+	@sh .ci/peers
 
 bench_sources := $(wildcard spec/bench/*.c)
 bench_programs := $(bench_sources:spec/bench/%.c=$(B)/bench/%)
@@ -153,7 +156,7 @@ $(B)/tools/%: spec/support/%.c $(objects)
 	$(q)$(CC) $(all_cflags) -o $(O)/tool_$*.o -c $<
 	$(q)$(CXX) -o $@ $(O)/tool_$*.o $(objects) $(all_libs)
 
-bench: deps all bench-tools ## measure; WITH=peers adds Prometheus and VictoriaMetrics
+bench: deps all bench-tools $(if $(WITH),peers) ## measure; WITH=peers adds Prometheus and VictoriaMetrics
 	@BUILD=$(B) sh spec/bench/run.sh $(WITH)
 
 fuzz_sources := $(wildcard spec/fuzz/*.c)

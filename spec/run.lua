@@ -34,7 +34,8 @@ for _, path in ipairs(paths) do
   print("== " .. path)
   io.stdout:flush()
   local report = os.tmpname()
-  local command = ("BUILD=%s REPORT=%s %s /usr/bin/busted -o spec/support/output.lua " ..
+  local command = ("PATH=build/peers/usr/bin:$PATH BUILD=%s REPORT=%s %s " ..
+    "/usr/bin/busted -o spec/support/output.lua " ..
     "--lpath='./?.lua;./lua/?.lua' --pattern=_spec %s %s"):format(quote(build), report, interpreter,
     name and "--filter=" .. quote(name) or "", quote(path))
   local status = os.execute(command)

@@ -7,6 +7,7 @@
 # retention; what is not installed is left out and named.
 set -eu
 build=${BUILD:-build}
+PATH=build/peers/usr/bin:$PATH
 series=${SERIES:-100000}
 scrapes=${SCRAPES:-60}
 batch=${BATCH:-2000}

@@ -1,0 +1,69 @@
+/* eval_block.c - see eval_block.h. */
+#include "promql/eval_block.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "promql/eval_math.h"
+
+void block_init(struct block *block, size_t steps)
+{
+    *block = (struct block){.steps = steps};
+}
+
+void block_destroy(struct block *block)
+{
+    for (size_t i = 0; i < block->count; i++)
+        labels_unref(block->rows[i].labels);
+    mem_free(block->rows);
+    arena_destroy(&block->arena);
+    *block = (struct block){0};
+}
+
+double *block_room(struct block *block)
+{
+    return arena_alloc(&block->arena, block->steps * sizeof(double));
+}
+
+struct row *block_add(struct block *block, const struct labels *labels, double *values,
+                      bool drop_name)
+{
+    if (block->count == block->cap) {
+        block->cap = block->cap != 0 ? block->cap * 2 : 16;
+        block->rows = mem_realloc(block->rows, block->cap * sizeof(*block->rows));
+    }
+    block->rows[block->count] = (struct row){labels, values, drop_name};
+    return &block->rows[block->count++];
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+
+    return labels_compare(x->labels, y->labels);
+}
+
+void block_sort(struct block *block)
+{
+    bool sorted = true;
+
+    for (size_t i = 1; sorted && i < block->count; i++)
+        sorted = labels_compare(block->rows[i - 1].labels, block->rows[i].labels) <= 0;
+    if (!sorted)
+        qsort(block->rows, block->count, sizeof(*block->rows), compare_rows);
+}
+
+void row_clear(double *values, size_t steps)
+{
+    for (size_t k = 0; k < steps; k++)
+        values[k] = eval_hole();
+}
+
+size_t row_count(const double *values, size_t steps)
+{
+    size_t count = 0;
+
+    for (size_t k = 0; k < steps; k++)
+        count += !eval_is_hole(&values[k]);
+    return count;
+}

@@ -1,0 +1,251 @@
+/* eval_select.c - selectors: find the series once, read each once, take values step by step. */
+#include "base/mem.h"
+#include "promql/eval.h"
+#include "promql/eval_math.h"
+#include "promql/eval_order.h"
+
+static void order_series(struct plan_source *source)
+{
+    size_t count = source->selection->count;
+    const struct labels **sets = mem_alloc(count * sizeof(*sets));
+
+    source->order = mem_alloc(count * sizeof(*source->order));
+    for (size_t i = 0; i < count; i++)
+        sets[i] = source->selection->series[i].labels;
+    eval_order(sets, count, source->order);
+    mem_free(sets);
+}
+
+int eval_select(struct eval *ev, struct plan_source *source, struct error *err)
+{
+    const struct querier *querier = ev->query->querier;
+    struct select_request request = {
+        .matchers = source->matchers,
+        .matcher_count = source->matcher_count,
+        .from_ms = source->from_ms,
+        .to_ms = source->to_ms,
+        .max_series = ev->query->max_series,
+        .cancelled = ev->query->cancelled,
+    };
+    size_t count;
+
+    if (source->selection != NULL)
+        return 0;
+    if (eval_tick(ev, 0, err) != 0)
+        return -1;
+    if (querier->select(querier->ctx, &request, &source->selection, err) != 0) {
+        source->selection = NULL;
+        if (err->code == ERR_CANCELLED)
+            return error_set(err, ERR_CANCELLED, "query was canceled in expression evaluation");
+        return err->code == ERR_LIMIT ? -1 : error_note(err, "expanding series");
+    }
+    count = source->selection->count;
+    order_series(source);
+    if (source->uses > 1) {
+        source->kept = mem_zalloc(count, sizeof(*source->kept));
+        source->is_kept = mem_zalloc(count, sizeof(*source->is_kept));
+    }
+    return 0;
+}
+
+const struct columns *eval_read(struct eval *ev, struct plan_source *source, size_t order,
+                                struct error *err)
+{
+    uint32_t i = source->order[order];
+    struct columns *columns = &ev->columns;
+
+    if (source->kept != NULL) {
+        columns = &source->kept[i];
+        if (source->is_kept[i])
+            return columns;
+    } else {
+        eval_release(ev, columns->len);
+        columns->len = 0;
+    }
+    if (ev->query->querier->read(source->selection, i, source->from_ms, source->to_ms, columns,
+                                 err) != 0) {
+        columns->len = 0;
+        if (err->code == ERR_CANCELLED)
+            error_set(err, ERR_CANCELLED, "query was canceled in expression evaluation");
+        else
+            error_note(err, "expanding series");
+        return NULL;
+    }
+    if (source->kept != NULL)
+        source->is_kept[i] = true;
+    if (ev->stats != NULL) {
+        ev->stats->series_read++;
+        ev->stats->samples_read += columns->len;
+    }
+    if (eval_hold(ev, columns->len, err) != 0 || eval_tick(ev, columns->len + 64, err) != 0)
+        return NULL;
+    return columns;
+}
+
+void eval_sources_free(struct eval *ev)
+{
+    const struct querier *querier = ev->query->querier;
+
+    for (size_t s = 0; s < ev->plan->source_count; s++) {
+        struct plan_source *source = ev->plan->sources[s];
+
+        for (size_t i = 0; source->kept != NULL && i < source->selection->count; i++)
+            columns_destroy(&source->kept[i]);
+        mem_free(source->kept);
+        mem_free(source->is_kept);
+        mem_free(source->order);
+        if (source->selection != NULL)
+            querier->selection_free(querier->ctx, source->selection);
+        source->kept = NULL;
+        source->is_kept = NULL;
+        source->order = NULL;
+        source->selection = NULL;
+    }
+}
+
+/* --- from samples to steps (promql.md 10.1) -------------------------------------------------- */
+
+/* The newest sample at or before each step's time that lookback still reaches: its value, or its
+ * time in seconds. A staleness marker is a hole by its bits. */
+static void take_newest(const struct columns *columns, int64_t ref_ms, int64_t ref_step_ms,
+                        int64_t lookback_ms, bool times, double *out, size_t steps)
+{
+    size_t behind = 0; /* samples at or before the step's time */
+
+    for (size_t k = 0; k < steps; k++) {
+        int64_t ref = ref_ms + (int64_t)k * ref_step_ms;
+
+        while (behind < columns->len && columns->times_ms[behind] <= ref)
+            behind++;
+        out[k] = eval_hole();
+        if (behind != 0 && columns->times_ms[behind - 1] > ref - lookback_ms) {
+            out[k] = columns->values[behind - 1];
+            if (times && !eval_is_hole(&out[k]))
+                out[k] = (double)columns->times_ms[behind - 1] / 1000.0;
+        }
+    }
+}
+
+/* Copies what is no staleness marker. */
+static void copy_clean(const struct columns *from, struct columns *to)
+{
+    to->len = 0;
+    columns_reserve(to, from->len);
+    for (size_t i = 0; i < from->len; i++) {
+        to->times_ms[to->len] = from->times_ms[i];
+        to->values[to->len] = from->values[i];
+        to->len += !eval_is_hole(&from->values[i]);
+    }
+}
+
+/* `x smoothed`: the line between the samples around each step's time (promql.md 11). */
+static void take_smoothed(const struct columns *columns, int64_t ref_ms, int64_t ref_step_ms,
+                          int64_t lookback_ms, double *out, size_t steps)
+{
+    size_t behind = 0;
+
+    for (size_t k = 0; k < steps; k++) {
+        int64_t ref = ref_ms + (int64_t)k * ref_step_ms;
+        int64_t before_ms, after_ms;
+
+        while (behind < columns->len && columns->times_ms[behind] <= ref)
+            behind++;
+        out[k] = eval_hole();
+        if (behind == 0 || columns->times_ms[behind - 1] <= ref - lookback_ms)
+            continue;
+        before_ms = columns->times_ms[behind - 1];
+        out[k] = columns->values[behind - 1];
+        if (before_ms == ref || behind == columns->len ||
+            columns->times_ms[behind] > ref + lookback_ms)
+            continue;
+        after_ms = columns->times_ms[behind];
+        out[k] += (columns->values[behind] - out[k]) * (double)(ref - before_ms) /
+                  (double)(after_ms - before_ms);
+    }
+}
+
+/* An instant query's value from what the store keeps at hand: true if no read is needed. */
+static bool take_last_value(const struct selected_series *series, int64_t ref_ms,
+                            int64_t lookback_ms, bool times, double *out)
+{
+    if (!series->last_value_known || series->last_ms > ref_ms)
+        return false;
+    *out = eval_hole();
+    if (series->last_ms > ref_ms - lookback_ms) {
+        *out = series->last_value;
+        if (times && !eval_is_hole(out))
+            *out = (double)series->last_ms / 1000.0;
+    }
+    return true;
+}
+
+static int take_series(struct eval *ev, const struct plan_node *node, size_t order, bool times,
+                       double *values, struct error *err)
+{
+    struct plan_source *source = node->source;
+    const struct selected_series *series = &source->selection->series[source->order[order]];
+    int64_t ref_ms = plan_ref_ms(node), lookback_ms = ev->plan->lookback_ms;
+    bool smoothed = node->mode == RANGE_SMOOTHED && !times;
+    const struct columns *columns;
+
+    if (node->grid.steps == 1 && !smoothed &&
+        take_last_value(series, ref_ms, lookback_ms, times, values))
+        return eval_tick(ev, 16, err);
+    columns = eval_read(ev, source, order, err);
+    if (columns == NULL)
+        return -1;
+    if (smoothed) {
+        copy_clean(columns, &ev->clean);
+        take_smoothed(&ev->clean, ref_ms, plan_ref_step_ms(node), lookback_ms, values,
+                      node->grid.steps);
+        return 0;
+    }
+    take_newest(columns, ref_ms, plan_ref_step_ms(node), lookback_ms, times, values,
+                node->grid.steps);
+    return 0;
+}
+
+static void count_values(struct eval *ev, const double *values, size_t steps)
+{
+    if (ev->stats == NULL)
+        return;
+    for (size_t k = 0; k < steps; k++) {
+        bool here = !eval_is_hole(&values[k]);
+
+        ev->stats->samples += here;
+        if (ev->stats->samples_per_step != NULL && steps == ev->stats->steps)
+            ev->stats->samples_per_step[k] += here;
+    }
+}
+
+static int selector_rows(struct eval *ev, const struct plan_node *node, bool times,
+                         struct sink *sink, struct error *err)
+{
+    if (eval_select(ev, node->source, err) != 0)
+        return -1;
+    for (size_t i = 0; i < node->source->selection->count; i++) {
+        struct row row = {.values = sink->room(sink), .drop_name = times};
+
+        if (take_series(ev, node, i, times, row.values, err) != 0)
+            return -1;
+        if (row_count(row.values, node->grid.steps) == 0)
+            continue;
+        count_values(ev, row.values, node->grid.steps);
+        row.labels = labels_ref(node->source->selection->series[node->source->order[i]].labels);
+        if (sink->take(sink, &row, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int eval_selector_rows(struct eval *ev, const struct plan_node *node, struct sink *sink,
+                       struct error *err)
+{
+    return selector_rows(ev, node, false, sink, err);
+}
+
+int eval_selector_times(struct eval *ev, const struct plan_node *node, struct sink *sink,
+                        struct error *err)
+{
+    return selector_rows(ev, node, true, sink, err);
+}

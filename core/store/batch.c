@@ -1,6 +1,7 @@
 /* batch.c - see batch.h. */
 #include "store/batch.h"
 
+#include "base/bytes.h"
 #include "base/mem.h"
 
 void batch_destroy(struct batch *batch)
@@ -44,4 +45,36 @@ void batch_add_sample(struct batch *batch, int64_t time_ms, double value)
     batch->times_ms[batch->sample_count] = time_ms;
     batch->values[batch->sample_count++] = value;
     batch->entries[batch->entry_count - 1].sample_count++;
+}
+
+/* A text of a pairs block; NULL when it is cut off. */
+static const uint8_t *get_text(const uint8_t *at, const uint8_t *end, const char **text,
+                               uint64_t *len)
+{
+    at = uvarint_get(at, end, len);
+    if (at == NULL || *len > (uint64_t)(end - at))
+        return NULL;
+    *text = (const char *)at;
+    return at + *len;
+}
+
+int label_parse_pairs(const uint8_t *block, size_t len, const void *ctx, struct arena *scratch,
+                      struct labels_builder *out, struct error *err)
+{
+    const uint8_t *at = block, *end = block + len;
+
+    (void)ctx;
+    (void)scratch;
+    while (at < end) {
+        const char *name = NULL, *value = NULL;
+        uint64_t name_len = 0, value_len = 0;
+
+        at = get_text(at, end, &name, &name_len);
+        if (at != NULL)
+            at = get_text(at, end, &value, &value_len);
+        if (at == NULL)
+            return error_set(err, ERR_INVALID, "a label block is cut off");
+        labels_builder_set(out, name, name_len, value, value_len);
+    }
+    return 0;
 }

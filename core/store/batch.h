@@ -26,6 +26,10 @@ enum label_format {
 typedef int label_parser(const uint8_t *block, size_t len, const void *ctx, struct arena *scratch,
                          struct labels_builder *out, struct error *err);
 
+/** The parser of LABEL_FORMAT_PAIRS; needs no ctx. */
+int label_parse_pairs(const uint8_t *block, size_t len, const void *ctx, struct arena *scratch,
+                      struct labels_builder *out, struct error *err);
+
 struct batch_entry {
     const uint8_t *block; /* borrowed until the batch is reset */
     uint32_t block_len;

@@ -43,9 +43,9 @@ struct store_options {
     uint64_t block_cache_bytes;             /* bound of the label cache; default 256 MiB */
     struct store_limits limits;
 
-    bool force_recovery;  /* treat the folder as dirty */
-    bool pedantic;        /* recovery decodes every chunk */
-    bool no_background;   /* no maintenance thread: store_tick is the caller's to call */
+    bool force_recovery; /* treat the folder as dirty */
+    bool pedantic;       /* recovery decodes every chunk */
+    bool no_background;  /* no maintenance thread: store_tick is the caller's to call */
 
     const struct clock *clock;   /* NULL: the system's; borrowed */
     struct metrics *metrics;     /* NULL: counted, but not shown; borrowed */

@@ -1,0 +1,362 @@
+/* append.c - a batch into the series (append.h).
+ *
+ * In passes over the batch, each fetching ahead what the next one reads, since at a million series
+ * every step is a cache miss: hash all blocks and look them up; resolve what was not found; then
+ * apply with the id table, the series and the end of its head on their way. A series that is
+ * archived or purged between resolve and apply is seen by its generation, under its stripe, and
+ * resolved again. */
+#include "base/bytes.h"
+#include "base/mem.h"
+#include "store/engine.h"
+
+#define AHEAD_CACHE 16 /* blocks hashed before they are looked up */
+#define AHEAD_ID 48
+#define AHEAD_SERIES 32
+#define AHEAD_HEAD 16
+#define ATTEMPTS 4
+
+struct appender *appender_new(struct store *store)
+{
+    struct appender *appender = mem_zalloc(1, sizeof(*appender));
+
+    appender->store = store;
+    labels_builder_init(&appender->labels);
+    return appender;
+}
+
+void appender_free(struct appender *appender)
+{
+    if (appender == NULL)
+        return;
+    arena_destroy(&appender->scratch);
+    labels_builder_destroy(&appender->labels);
+    buf_destroy(&appender->text);
+    mem_free(appender->found);
+    mem_free(appender->keys);
+    mem_free(appender->again);
+    mem_free(appender->pairs);
+    mem_free(appender);
+}
+
+static void reserve(struct appender *appender, size_t entries)
+{
+    if (appender->found_cap >= entries)
+        return;
+    appender->found_cap = entries + entries / 2;
+    appender->found = mem_realloc(appender->found, appender->found_cap * sizeof(*appender->found));
+    appender->keys = mem_realloc(appender->keys, appender->found_cap * sizeof(*appender->keys));
+    appender->again = mem_realloc(appender->again, appender->found_cap * sizeof(*appender->again));
+}
+
+/* One push on its way through the passes. */
+struct push {
+    struct appender *appender;
+    struct store *store;
+    const struct batch *batch;
+    struct append_result *result;
+    int64_t latest_ms; /* bound for samples of the future */
+    uint32_t now_s;
+    uint32_t version;
+    uint64_t stored; /* new samples, without repeats */
+    int64_t heads_opened;
+    int64_t chunks_completed;
+};
+
+static bool is_refusal(struct block_value value)
+{
+    return value.id >= BLOCK_REFUSED;
+}
+
+static void refuse_entry(struct push *push, size_t i, enum refusal reason, const char *why)
+{
+    const struct batch_entry *entry = &push->batch->entries[i];
+
+    append_result_refuse(push->result, reason, entry->sample_count, (uint32_t)i, entry->line, "%s",
+                         why[0] != '\0' ? why : refusal_name(reason));
+}
+
+/* Resolves entry i by its labels. */
+static int resolve_entry(struct push *push, size_t i, struct error *err)
+{
+    struct appender *appender = push->appender;
+    char why[160];
+
+    if (resolve_block(appender, push->batch, &push->batch->entries[i], appender->keys[i],
+                      &appender->found[i], why, sizeof(why), err) != 0)
+        return -1;
+    if (is_refusal(appender->found[i]))
+        refuse_entry(push, i, (enum refusal)(appender->found[i].id - BLOCK_REFUSED), why);
+    return 0;
+}
+
+/* A refusal that the cache knew. The reason in full is worth a parse only while it is shown. */
+static int known_refusal(struct push *push, size_t i, struct error *err)
+{
+    if (push->result->example_count < APPEND_EXAMPLES)
+        return resolve_entry(push, i, err);
+    refuse_entry(push, i, (enum refusal)(push->appender->found[i].id - BLOCK_REFUSED), "");
+    return 0;
+}
+
+static int find_entry(struct push *push, size_t i, struct error *err)
+{
+    struct appender *appender = push->appender;
+    struct block_value *value = &appender->found[i];
+
+    if (push->batch->entries[i].sample_count == 0) {
+        *value = (struct block_value){BLOCK_REFUSED, 0};
+        return 0;
+    }
+    if (!block_cache_find(&push->store->cache, appender->keys[i], push->now_s, value) ||
+        (is_refusal(*value) && value->generation != push->version)) {
+        counter_add(&push->store->counters.cache_misses, 1);
+        return resolve_entry(push, i, err);
+    }
+    return is_refusal(*value) ? known_refusal(push, i, err) : 0;
+}
+
+/* First pass: every entry gets its series or its refusal. */
+static int find_all(struct push *push, struct error *err)
+{
+    const struct batch *batch = push->batch;
+    struct block_cache *cache = &push->store->cache;
+    struct block_key salt =
+        block_cache_salt(cache, (uint32_t)batch->format, batch->salt, batch->salt_len);
+    struct block_key *keys = push->appender->keys;
+
+    for (size_t i = 0; i < batch->entry_count + AHEAD_CACHE; i++) {
+        if (i < batch->entry_count) {
+            keys[i] =
+                block_cache_key(cache, salt, batch->entries[i].block, batch->entries[i].block_len);
+            block_cache_prefetch(cache, keys[i]);
+        }
+        if (i >= AHEAD_CACHE && find_entry(push, i - AHEAD_CACHE, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Locks the stripe of the series that the value names; NULL (nothing locked) if it is gone. */
+static struct series *lock_series(struct series_map *map, struct block_value value,
+                                  struct stripe **stripe) TIDE_NO_LOCK_CHECK
+{
+    struct series *series = series_map_lock_id(map, value.id, stripe);
+
+    if (series == NULL)
+        return NULL;
+    if (series_map_id(map, value.id)->generation == value.generation)
+        return series;
+    lock_release(&(*stripe)->stripe_lock);
+    return NULL;
+}
+
+static void refuse_sample(struct push *push, size_t i, enum refusal reason, int64_t time_ms,
+                          int64_t last_ms)
+{
+    const struct batch_entry *entry = &push->batch->entries[i];
+    static const char *const texts[] = {
+        [REFUSED_OUT_OF_ORDER] = "older than the newest sample of the series, at",
+        [REFUSED_DUPLICATE] = "another value is stored for this time,",
+        [REFUSED_FUTURE] = "too far in the future: the latest allowed is",
+    };
+
+    append_result_refuse(push->result, reason, 1, (uint32_t)i, entry->line,
+                         "sample at %" PRId64 " ms: %s %" PRId64 " ms", time_ms, texts[reason],
+                         last_ms);
+}
+
+/* NaN equals NaN whatever the payload, as in 1.x; other values by their bits but for signed 0. */
+static bool same_value(double a, double b)
+{
+    return a == b || (a != a && b != b);
+}
+
+/* A sample at or before the newest one: identical repeats are fine (behaviour section 5). */
+static void judge_late(struct push *push, size_t i, struct series *series, int64_t time_ms,
+                       double value)
+{
+    if (time_ms < series->last_ms) {
+        refuse_sample(push, i, REFUSED_OUT_OF_ORDER, time_ms, series->last_ms);
+        return;
+    }
+    if (!series->value_known)
+        series_learn_value(series);
+    if (series->value_known && same_value(series->last_value, value))
+        push->result->accepted++;
+    else
+        refuse_sample(push, i, REFUSED_DUPLICATE, time_ms, series->last_ms);
+}
+
+static void note_completed(struct push *push, struct series *series, int completed)
+{
+    push->chunks_completed += completed;
+    if (push->store->queue != NULL && !series->queued) {
+        series->queued = true;
+        persist_queue_put(push->store->queue, series->id, push->now_s);
+    }
+}
+
+/* Under the stripe of the series. 0, or -1: the head is broken. */
+static int apply_samples(struct push *push, size_t i, struct series *series, struct error *err)
+{
+    const struct batch_entry *entry = &push->batch->entries[i];
+    const int64_t *times = push->batch->times_ms + entry->first_sample;
+    const double *values = push->batch->values + entry->first_sample;
+
+    series->arrival_s = push->now_s;
+    for (uint32_t k = 0; k < entry->sample_count; k++) {
+        bool was_open = series_has_head(series);
+        int completed;
+
+        if (TIDE_UNLIKELY(times[k] > push->latest_ms)) {
+            refuse_sample(push, i, REFUSED_FUTURE, times[k], push->latest_ms);
+            continue;
+        }
+        if (TIDE_UNLIKELY(series->has_samples && times[k] <= series->last_ms)) {
+            judge_late(push, i, series, times[k], values[k]);
+            continue;
+        }
+        completed = series_append(&push->store->pool, series, push->store->options.chunk_encoding,
+                                  times[k], values[k], err);
+        if (TIDE_UNLIKELY(completed < 0))
+            return -1;
+        push->result->accepted++;
+        push->stored++;
+        push->heads_opened += !was_open;
+        if (completed > 0)
+            note_completed(push, series, completed);
+    }
+    return 0;
+}
+
+/* The reading of `series` and `head` is a hint: slabs stay mapped, and nothing is believed. */
+__attribute__((no_sanitize("thread", "address"))) static void fetch_ahead(const struct push *push,
+                                                                          size_t i, size_t end)
+{
+    const struct block_value *found = push->appender->found;
+    const struct series_map *map = &push->store->map;
+    const struct series *series;
+
+    if (i + AHEAD_ID < end && !is_refusal(found[i + AHEAD_ID]))
+        __builtin_prefetch(series_map_id(map, found[i + AHEAD_ID].id));
+    if (i + AHEAD_SERIES < end && !is_refusal(found[i + AHEAD_SERIES])) {
+        const struct id_entry *entry = series_map_id(map, found[i + AHEAD_SERIES].id);
+
+        series = __atomic_load_n(&entry->series, __ATOMIC_RELAXED);
+        if (series != NULL) {
+            __builtin_prefetch(series, 1);
+            __builtin_prefetch((const uint8_t *)series + 64, 1);
+        }
+        __builtin_prefetch(&map->stripes[__atomic_load_n(&entry->stripe, __ATOMIC_RELAXED)], 1);
+    }
+    if (i + AHEAD_HEAD < end && !is_refusal(found[i + AHEAD_HEAD])) {
+        series = __atomic_load_n(&series_map_id(map, found[i + AHEAD_HEAD].id)->series,
+                                 __ATOMIC_RELAXED);
+        if (series != NULL)
+            series_prefetch_head(series);
+    }
+}
+
+static int apply_entry(struct push *push, size_t i, struct error *err)
+{
+    struct appender *appender = push->appender;
+    struct stripe *stripe;
+    struct series *series = lock_series(&push->store->map, appender->found[i], &stripe);
+    int result = 0;
+
+    if (series == NULL) {
+        appender->again[appender->again_count++] = i;
+        return 0;
+    }
+    if (series->broken || apply_samples(push, i, series, err) != 0)
+        result = error_set(err, ERR_BUSY, "series %016" PRIx64 " is being quarantined", series->fp);
+    if (result != 0 && !series->broken) {
+        series->broken = damage_list_put(&push->store->damage, series->fp, err->text);
+    }
+    lock_release(&stripe->stripe_lock);
+    return result;
+}
+
+static int apply_all(struct push *push, struct error *err)
+{
+    struct appender *appender = push->appender;
+    size_t count = push->batch->entry_count;
+
+    for (size_t i = 0; i < count; i++) {
+        fetch_ahead(push, i, count);
+        if (!is_refusal(appender->found[i]) && apply_entry(push, i, err) != 0)
+            return -1;
+    }
+    for (int attempt = 0; appender->again_count != 0; attempt++) {
+        size_t again = appender->again_count;
+
+        if (attempt == ATTEMPTS)
+            return error_set(err, ERR_BUSY, "series vanish faster than they are found: try again");
+        appender->again_count = 0;
+        for (size_t k = 0; k < again; k++) {
+            size_t i = appender->again[k];
+
+            if (resolve_entry(push, i, err) != 0)
+                return -1;
+            if (!is_refusal(appender->found[i]) && apply_entry(push, i, err) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static void count_push(struct push *push, const uint64_t *refused_before)
+{
+    struct store_counters *counters = &push->store->counters;
+    const struct append_result *after = push->result;
+
+    counter_add(&counters->ingested, push->stored);
+    for (size_t i = 0; i < REFUSED_REASONS; i++) {
+        uint64_t more = after->refused[i] - refused_before[i];
+
+        if (more != 0)
+            counter_add(&counters->refused[i], more);
+    }
+    if (push->heads_opened != 0)
+        counter_add(&counters->chunks_created, (uint64_t)push->heads_opened);
+    if (push->heads_opened != 0)
+        gauge_count(&counters->open_heads, push->heads_opened);
+    if (push->chunks_completed != 0) {
+        gauge_count(&counters->chunks, push->chunks_completed);
+        gauge_count(&counters->chunks_to_persist, push->chunks_completed);
+        counter_add(&counters->chunks_queued, (uint64_t)push->chunks_completed);
+        counter_add(&counters->chunks_created, (uint64_t)push->chunks_completed);
+    }
+}
+
+int store_append(struct appender *appender, const struct batch *batch, struct append_result *result,
+                 struct error *err)
+{
+    struct store *store = appender->store;
+    uint64_t refused_before[REFUSED_REASONS];
+    struct push push = {
+        .appender = appender,
+        .store = store,
+        .batch = batch,
+        .result = result,
+        .now_s = store_now_s(store),
+        .version = policy_version(store),
+    };
+    int status;
+
+    if (__atomic_load_n(&store->read_only, __ATOMIC_RELAXED))
+        return error_set(err, ERR_IO, "the storage is read-only since a write failed; see the log");
+    if (__atomic_load_n(&store->throttled, __ATOMIC_RELAXED))
+        return error_set(err, ERR_BUSY, "out of memory_target until chunks are on disk: try again");
+    if (__builtin_add_overflow(clock_wall_ms(store->clock), store->options.limits.future_ms,
+                               &push.latest_ms))
+        push.latest_ms = TIDE_LATEST_MS;
+    memcpy(refused_before, result->refused, sizeof(refused_before));
+    reserve(appender, batch->entry_count);
+    appender->again_count = 0;
+    status = find_all(&push, err);
+    if (status == 0)
+        status = apply_all(&push, err);
+    count_push(&push, refused_before);
+    return status;
+}

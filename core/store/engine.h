@@ -1,0 +1,188 @@
+/* engine.h - the inside of struct store, for the files of this room only.
+ *
+ * Lock order (README.md): background_lock > mapper > stripe > leaves. */
+#ifndef TIDE_STORE_ENGINE_H
+#define TIDE_STORE_ENGINE_H
+
+#include "store/append.h"
+#include "store/block_cache.h"
+#include "store/damage.h"
+#include "store/epoch.h"
+#include "store/label_table.h"
+#include "store/mapper.h"
+#include "store/series_map.h"
+#include "store/slab.h"
+#include "store/store.h"
+
+/* Counted whether or not a registry shows them (store_metrics.c makes them visible). All atomic. */
+struct store_counters {
+    struct counter ingested;
+    struct counter out_of_order;
+    struct counter duplicates;
+    struct counter refused[REFUSED_REASONS];
+    struct counter series_created;
+    struct counter series_archived;
+    struct counter series_unarchived;
+    struct counter purged_memory;
+    struct counter purged_archive;
+    struct counter purged_request;
+    struct counter maintained_memory;
+    struct counter maintained_archive;
+    struct counter quarantined;
+    struct counter quarantine_failed;
+    struct counter chunks_created;
+    struct counter chunks_persisted;
+    struct counter chunks_dropped;
+    struct counter chunks_evicted;
+    struct counter chunks_loaded;
+    struct counter chunks_queued;
+    struct counter persist_errors;
+    struct counter inconsistencies;
+    struct counter cache_hits;
+    struct counter cache_misses;
+    uint64_t active;   /* series in memory */
+    uint64_t archived; /* series of which only the file has samples */
+    uint64_t open_heads;
+    uint64_t chunks;            /* complete ones in memory */
+    uint64_t chunks_to_persist; /* complete ones that no file has */
+    uint64_t dirty_series;      /* since the last checkpoint */
+};
+
+struct store {
+    struct store_options options; /* immutable after open; data_dir is owned */
+    const struct clock *clock;
+    struct store_progress *progress; /* never NULL */
+    struct store_progress own_progress;
+
+    struct slab_pool pool;
+    struct epoch epoch;
+    struct label_table labels;
+    struct series_map map;
+    struct mapper mapper;
+    struct block_cache cache;
+    struct store_counters counters;
+    struct querier querier;
+
+    struct persist_queue *queue; /* NULL: memory only */
+    struct damage_list damage;
+    struct lock background_lock; /* one piece of background work at a time; see README.md */
+
+    bool started_dirty;
+    int throttled; /* atomic: appends get ERR_BUSY until memory is free again */
+    int read_only; /* atomic: appends are refused with ERR_IO */
+};
+
+static inline void gauge_count(uint64_t *gauge, int64_t by)
+{
+    __atomic_add_fetch(gauge, (uint64_t)by, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t gauge_read(const uint64_t *gauge)
+{
+    return __atomic_load_n(gauge, __ATOMIC_RELAXED);
+}
+
+/** Monotonic seconds, never 0. */
+static inline uint32_t store_now_s(const struct store *store)
+{
+    return (uint32_t)(clock_mono_ns(store->clock) / 1000000000) + 1;
+}
+
+/* --- store.c
+ * ---------------------------------------------------------------------------------------- */
+
+void store_phase_set(struct store *store, enum store_phase phase, uint64_t total);
+void store_progress_add(struct store *store, uint64_t done);
+
+/* --- resolve.c: from a label block to a series ---------------------------------------------------
+ */
+
+struct appender {
+    struct store *store;
+    struct arena scratch;
+    struct labels_builder labels;
+    struct buf text;
+    struct block_value *found; /* by entry of the batch */
+    size_t found_cap;
+    struct block_key *keys;
+    uint32_t *pairs; /* of the block being resolved */
+    size_t pair_cap;
+    size_t *again; /* entries whose series went away between resolve and apply */
+    size_t again_count;
+};
+
+/**
+ * Finds or makes the series of a block that the cache does not know.
+ *
+ * @param value  out: series and generation, or a refusal; also put into the cache if it may be
+ * @param why    out: for a refusal, one line
+ * @return 0, or -1 with err: IO, BUSY, LIMIT (of collisions)
+ */
+int resolve_block(struct appender *appender, const struct batch *batch,
+                  const struct batch_entry *entry, struct block_key key, struct block_value *value,
+                  char *why, size_t why_size, struct error *err);
+
+/** Low bits of the policy's version; 0 without one. */
+uint32_t policy_version(const struct store *store);
+
+/* --- making and unmaking series (series_life.c) --------------------------------------------------
+ */
+
+/** The series' labels as a block; under its stripe. Owned. */
+struct labels *series_labels_locked(struct store *store, const struct series *series);
+/** True if the series has exactly these pairs. */
+bool series_has_pairs(const struct series *series, const uint32_t *pairs, size_t count);
+/** Adds a new series to map and label table; takes `pairs` (slab array with references) over. */
+struct series *series_create_locked(struct store *store, struct stripe *stripe, uint64_t fp,
+                                    uint32_t *pairs, uint16_t pair_count, bool archived);
+/** Takes it out of everything and frees it. */
+void series_purge_locked(struct store *store, struct stripe *stripe, struct series *series);
+/** An archived series becomes an active one with closed head; returns it. */
+struct series *series_unarchive_locked(struct store *store, struct stripe *stripe,
+                                       struct series *series);
+/** An active series without chunks in memory becomes an archived one; returns it. */
+struct series *series_archive_locked(struct store *store, struct stripe *stripe,
+                                     struct series *series);
+
+/* --- select.c, read.c, label_values.c
+ * -------------------------------------------------------------- */
+
+/* What a selection keeps besides its series. */
+struct selected {
+    struct store *store;
+    struct select_request request; /* its matchers are gone; only `cancelled` and the range */
+    uint32_t *ids;                 /* by index in the selection */
+};
+
+void store_querier_init(struct store *store);
+int store_read(struct selection *selection, size_t i, int64_t from_ms, int64_t to_ms,
+               struct columns *out, struct error *err);
+/** Appends the samples of one payload or snapshot, in order and behind those from `start` on. */
+int read_chunk(int encoding, const uint8_t *bytes, size_t len, int64_t from_ms, int64_t to_ms,
+               size_t start, struct columns *out, struct error *err);
+/** The same for the chunks of the series file (read_file.c). */
+int read_file(struct store *store, uint64_t fp, int64_t from_ms, int64_t to_ms, size_t start,
+              struct columns *out, const int *cancelled, struct error *err);
+void store_time_range(struct store *store, int64_t *min_ms, int64_t *max_ms);
+void store_show_metrics(struct store *store);
+
+/* --- persist.c: completed chunks on their way to the files
+ * ----------------------------------------- */
+
+/** Ids of series that have completed chunks. A leaf. */
+struct persist_queue {
+    struct lock leaf_lock; /* guards all of it */
+    uint32_t *ids;
+    size_t count;
+    size_t cap;
+    uint32_t oldest_s; /* when the first of them came */
+};
+
+void persist_queue_put(struct persist_queue *queue, uint32_t id, uint32_t now_s);
+
+int store_label_names(void *ctx, const struct label_request *request, struct text_list *out,
+                      struct error *err);
+int store_label_values(void *ctx, const struct label_request *request, struct text_list *out,
+                       struct error *err);
+
+#endif

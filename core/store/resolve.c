@@ -1,0 +1,312 @@
+/* resolve.c - from a label block to its series: parse, check, ask the policy, find or make.
+ *
+ * The slow path of a push: once per block and life of its cache entry. No lock is held while
+ * labels are parsed or the policy is asked. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/utf8.h"
+#include "model/fingerprint.h"
+#include "store/engine.h"
+
+struct verdict {
+    char *why;
+    size_t why_size;
+    enum refusal reason;
+};
+
+TIDE_PRINTF(3, 4)
+static int refuse(struct verdict *verdict, enum refusal reason, const char *format, ...)
+{
+    va_list args;
+
+    verdict->reason = reason;
+    va_start(args, format);
+    vsnprintf(verdict->why, verdict->why_size, format, args);
+    va_end(args);
+    return 1;
+}
+
+static int shown(uint32_t len)
+{
+    return (int)TIDE_MIN(len, 80u);
+}
+
+static int check_label(const struct store_limits *limits, const struct label *label,
+                       struct verdict *verdict)
+{
+    if (label->name_len == 0)
+        return refuse(verdict, REFUSED_LABELS, "a label without a name");
+    if (label->name_len > limits->label_name_bytes)
+        return refuse(verdict, REFUSED_LABELS, "label name of %u bytes: at most %u are allowed",
+                      label->name_len, limits->label_name_bytes);
+    if (!utf8_valid(label->name, label->name_len))
+        return refuse(verdict, REFUSED_LABELS, "a label name is not valid UTF-8");
+    if (label->value_len > limits->label_value_bytes)
+        return refuse(
+            verdict, REFUSED_LABELS, "value of label \"%.*s\" has %u bytes: at most %u are allowed",
+            shown(label->name_len), label->name, label->value_len, limits->label_value_bytes);
+    if (!utf8_valid(label->value, label->value_len))
+        return refuse(verdict, REFUSED_LABELS, "value of label \"%.*s\" is not valid UTF-8",
+                      shown(label->name_len), label->name);
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct label *x = a, *y = b;
+    int order = memcmp(x->name, y->name, TIDE_MIN(x->name_len, y->name_len));
+
+    return order != 0 ? order : (x->name_len > y->name_len) - (x->name_len < y->name_len);
+}
+
+/* Drops empty values, checks, sorts. 0, or 1: refused. */
+static int normalise(struct appender *appender, struct verdict *verdict)
+{
+    const struct store_limits *limits = &appender->store->options.limits;
+    struct labels_builder *labels = &appender->labels;
+    size_t kept = 0;
+    bool sorted = true, named = false;
+
+    for (size_t i = 0; i < labels->count; i++) {
+        if (labels->list[i].value_len != 0)
+            labels->list[kept++] = labels->list[i];
+    }
+    labels->count = kept;
+    if (kept > limits->labels_per_series)
+        return refuse(verdict, REFUSED_LABELS, "%zu labels: at most %u are allowed", kept,
+                      limits->labels_per_series);
+    for (size_t i = 0; i < kept; i++) {
+        const struct label *label = &labels->list[i];
+
+        if (check_label(limits, label, verdict) != 0)
+            return 1;
+        sorted = sorted && (i == 0 || compare_names(label - 1, label) < 0);
+        named = named || (label->name_len == strlen(LABEL_METRIC_NAME) &&
+                          memcmp(label->name, LABEL_METRIC_NAME, label->name_len) == 0);
+    }
+    if (!named)
+        return refuse(verdict, REFUSED_LABELS, "no metric name (label " LABEL_METRIC_NAME ")");
+    if (sorted)
+        return 0;
+    qsort(labels->list, kept, sizeof(*labels->list), compare_names);
+    for (size_t i = 1; i < kept; i++) {
+        if (compare_names(&labels->list[i - 1], &labels->list[i]) == 0)
+            return refuse(verdict, REFUSED_LABELS, "label \"%.*s\" is given twice",
+                          shown(labels->list[i].name_len), labels->list[i].name);
+    }
+    return 0;
+}
+
+/* 0, or 1: refused. */
+static int admit(struct appender *appender, struct verdict *verdict)
+{
+    const struct policy *policy = appender->store->options.policy;
+
+    if (policy == NULL || policy->admit == NULL)
+        return 0;
+    verdict->why[0] = '\0';
+    switch (policy->admit(policy->ctx, &appender->labels, verdict->why, verdict->why_size)) {
+    case ADMIT_AS_IS:
+        return 0;
+    case ADMIT_CHANGED:
+        return normalise(appender, verdict);
+    case ADMIT_DROP:
+        verdict->reason = REFUSED_BY_POLICY;
+        return 1;
+    case ADMIT_LIMIT:
+        verdict->reason = REFUSED_SERIES_LIMIT;
+        return 1;
+    }
+    return 0;
+}
+
+/* Ids of all pairs with a reference each. False (and no reference) if `existing` and one is new. */
+static bool intern_pairs(struct appender *appender, bool existing)
+{
+    struct label_table *table = &appender->store->labels;
+    const struct labels_builder *labels = &appender->labels;
+
+    if (appender->pair_cap < labels->count) {
+        appender->pair_cap = labels->count;
+        appender->pairs =
+            mem_realloc(appender->pairs, appender->pair_cap * sizeof(*appender->pairs));
+    }
+    for (size_t i = 0; i < labels->count; i++) {
+        if (!existing) {
+            appender->pairs[i] = label_table_intern(table, &labels->list[i]);
+            continue;
+        }
+        if (label_table_intern_existing(table, &labels->list[i], &appender->pairs[i]))
+            continue;
+        while (i-- > 0)
+            label_table_unref(table, appender->pairs[i]);
+        return false;
+    }
+    return true;
+}
+
+static void release_pairs(struct appender *appender)
+{
+    for (size_t i = 0; i < appender->labels.count; i++)
+        label_table_unref(&appender->store->labels, appender->pairs[i]);
+}
+
+static struct block_value value_of(struct store *store, const struct series *series)
+{
+    return (struct block_value){series->id, series_map_id(&store->map, series->id)->generation};
+}
+
+enum lookup { LOOKUP_FOUND, LOOKUP_NONE, LOOKUP_COLLISION };
+
+/* Looks for the metric under one fingerprint; makes it there if `make` and nobody is. */
+static enum lookup look_under(struct appender *appender, uint64_t fp, bool make,
+                              struct block_value *value)
+{
+    struct store *store = appender->store;
+    struct stripe *stripe = series_map_stripe(&store->map, fp);
+    size_t count = appender->labels.count;
+    enum lookup result = LOOKUP_NONE;
+    struct series *series;
+
+    lock_acquire(&stripe->stripe_lock);
+    series = series_map_find_locked(stripe, fp);
+    if (series != NULL && !series_has_pairs(series, appender->pairs, count)) {
+        result = LOOKUP_COLLISION;
+    } else if (series != NULL) {
+        if (series->archived)
+            series = series_unarchive_locked(store, stripe, series);
+        *value = value_of(store, series);
+        result = LOOKUP_FOUND;
+    } else if (make) {
+        uint32_t *pairs = series_new_pairs(&store->pool, fp, count);
+
+        memcpy(pairs, appender->pairs, count * sizeof(*pairs));
+        for (size_t i = 0; i < count; i++) /* the appender keeps its own references */
+            label_table_ref(&store->labels, pairs[i]);
+        series = series_create_locked(store, stripe, fp, pairs, (uint16_t)count, false);
+        series->arrival_s = store_now_s(store);
+        *value = value_of(store, series);
+        counter_add(&store->counters.series_created, 1);
+        result = LOOKUP_FOUND;
+    }
+    lock_release(&stripe->stripe_lock);
+    return result;
+}
+
+static void make_unique_string(struct appender *appender)
+{
+    struct labels *labels = labels_new_sorted(appender->labels.list, appender->labels.count);
+
+    appender->text.len = 0;
+    fingerprint_unique_string(&appender->text, labels);
+    labels_unref(labels);
+}
+
+static bool find_mapping_locked(struct appender *appender, const struct mapper_shard *shard,
+                                uint64_t raw, uint64_t *fp)
+{
+    if (shard->count == 0)
+        return false;
+    make_unique_string(appender);
+    return mapper_find_locked(shard, raw, appender->text.data, appender->text.len, fp);
+}
+
+/* Format section 6. 0, -1 with err, or 1: there is none and `make` is false. */
+static int map_and_make(struct appender *appender, bool make, struct block_value *value,
+                        struct error *err)
+{
+    struct store *store = appender->store;
+    uint64_t raw = fingerprint_of_list(appender->labels.list, appender->labels.count), fp;
+    struct mapper_shard *shard = mapper_shard(&store->mapper, raw);
+    enum lookup found = LOOKUP_COLLISION;
+    int result = 0;
+
+    /* The common case needs no mapper: the series is there under its raw fingerprint. */
+    if (raw > FINGERPRINT_MAX_MAPPED) {
+        found = look_under(appender, raw, false, value);
+        if (found == LOOKUP_FOUND)
+            return 0;
+    }
+    lock_acquire(&shard->mapper_lock);
+    if (find_mapping_locked(appender, shard, raw, &fp)) {
+        found = look_under(appender, fp, make, value);
+    } else {
+        if (raw > FINGERPRINT_MAX_MAPPED)
+            found = look_under(appender, raw, make, value);
+        if (found == LOOKUP_COLLISION && make) {
+            make_unique_string(appender);
+            result = mapper_add_locked(&store->mapper, shard, raw, appender->text.data,
+                                       appender->text.len, &fp, err);
+            if (result == 0)
+                found = look_under(appender, fp, true, value);
+        }
+    }
+    lock_release(&shard->mapper_lock);
+    if (result != 0)
+        return -1;
+    if (found == LOOKUP_COLLISION && make)
+        return error_set(err, ERR_CORRUPT, "fingerprint %016" PRIx64 " was given twice", fp);
+    return found == LOOKUP_FOUND ? 0 : 1;
+}
+
+static int parse(struct appender *appender, const struct batch *batch,
+                 const struct batch_entry *entry, struct verdict *verdict)
+{
+    struct error problem;
+
+    labels_builder_reset(&appender->labels, NULL);
+    arena_reset(&appender->scratch);
+    if (batch->parse(entry->block, entry->block_len, batch->parse_ctx, &appender->scratch,
+                     &appender->labels, &problem) != 0)
+        return refuse(verdict, REFUSED_LABELS, "%s", problem.text);
+    return normalise(appender, verdict);
+}
+
+uint32_t policy_version(const struct store *store)
+{
+    const struct policy *policy = store->options.policy;
+
+    return policy != NULL && policy->version != NULL ? (uint32_t)policy->version(policy->ctx) : 0;
+}
+
+static struct block_value refusal_value(const struct store *store, enum refusal reason)
+{
+    return (struct block_value){BLOCK_REFUSED + (uint32_t)reason, policy_version(store)};
+}
+
+int resolve_block(struct appender *appender, const struct batch *batch,
+                  const struct batch_entry *entry, struct block_key key, struct block_value *value,
+                  char *why, size_t why_size, struct error *err)
+{
+    struct store *store = appender->store;
+    struct verdict verdict = {why, why_size, REFUSED_LABELS};
+    bool full;
+    int made;
+
+    why[0] = '\0';
+    if (parse(appender, batch, entry, &verdict) != 0 || admit(appender, &verdict) != 0) {
+        *value = refusal_value(store, verdict.reason);
+        /* A limit may have room again in a moment: not remembered. */
+        if (verdict.reason != REFUSED_SERIES_LIMIT)
+            block_cache_put(&store->cache, key, store_now_s(store), *value);
+        return 0;
+    }
+    full = gauge_read(&store->counters.active) >= store->options.limits.max_series;
+    made = 1;
+    if (intern_pairs(appender, full)) {
+        made = map_and_make(appender, !full, value, err);
+        release_pairs(appender);
+    }
+    if (made < 0)
+        return -1;
+    if (made == 1) {
+        refuse(&verdict, REFUSED_SERIES_LIMIT, "there are %" PRIu64 " series: no more are taken",
+               store->options.limits.max_series);
+        *value = refusal_value(store, verdict.reason);
+        return 0;
+    }
+    block_cache_put(&store->cache, key, store_now_s(store), *value);
+    return 0;
+}

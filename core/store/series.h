@@ -1,0 +1,133 @@
+/* series.h - one series: what is known of it, its open head and its chunks in memory.
+ *
+ * A series is archived or active. An archived one is only the first part of the struct (it is
+ * allocated no larger); its samples are all in its file. Everything here is guarded by the stripe
+ * of the series; chunks are shared by reference and never change. Functions of this file do no
+ * I/O and take no lock but the allocator's. */
+#ifndef TIDE_STORE_SERIES_H
+#define TIDE_STORE_SERIES_H
+
+#include "base/base.h"
+#include "base/error.h"
+
+#ifndef TIDE_CDEF
+
+#include "chunk/chunk.h"
+#include "store/slab.h"
+
+/* A complete chunk in memory: the bytes of a record of the series file. Immutable. */
+struct full_chunk {
+    uint32_t references; /* atomic */
+    uint8_t encoding;
+    uint8_t group; /* of the slab pool */
+    int64_t first_ms;
+    int64_t last_ms;
+    uint8_t payload[CHUNK_BYTES];
+};
+
+/* The number of chunks in the file is not known yet (heads.db with offset -1, un-archived). */
+#define FILE_CHUNKS_UNKNOWN (-1)
+/* No file, or its time is not known. */
+#define MTIME_UNKNOWN (-1)
+
+struct series {
+    /* Archived series end after these. */
+    uint64_t fp;
+    uint32_t *pairs; /* ids in order of label names; one reference each; from the slab pool */
+    uint32_t id;
+    uint16_t pair_count;
+    bool archived : 1;
+    bool busy : 1;        /* its file is being changed: persist, drop (engine: one at a time) */
+    bool queued : 1;      /* waits for a round of persistence */
+    bool dirty : 1;       /* differs from the last checkpoint in what is on disk */
+    bool value_known : 1; /* last_value is that of last_ms */
+    bool has_samples : 1; /* last_ms means something */
+    bool broken : 1;      /* waits for quarantine: takes no more samples */
+    bool first_known : 1; /* first_ms is exact or too old; false: unknown, assume very old */
+    int64_t first_ms;     /* of the first sample in the file or in memory */
+    int64_t last_ms;
+
+    double last_value;
+    int64_t mtime_ns;           /* of the file, as last seen */
+    int32_t file_chunks;        /* in the file, and FILE_CHUNKS_UNKNOWN */
+    uint32_t arrival_s;         /* monotonic seconds when the last sample came */
+    struct full_chunk **chunks; /* oldest first; from the slab pool */
+    uint32_t chunk_count;
+    uint32_t chunk_cap;
+    uint32_t persisted; /* so many of `chunks`, the oldest, are also the last ones of the file */
+    struct chunk_head head; /* empty: closed */
+};
+
+#define SERIES_ARCHIVED_BYTES offsetof(struct series, last_value)
+
+static inline uint32_t series_group(uint64_t fp)
+{
+    return (uint32_t)(fp ^ fp >> 32 ^ fp >> 16);
+}
+
+/** Zeroed but for what is given; takes the array of pairs over. */
+struct series *series_new(struct slab_pool *pool, uint64_t fp, uint32_t id, uint32_t *pairs,
+                          uint16_t pair_count, bool archived);
+/** Frees it with its chunks and head, and the array of pairs if `with_pairs`. */
+void series_free(struct slab_pool *pool, struct series *series, bool with_pairs);
+uint32_t *series_new_pairs(struct slab_pool *pool, uint64_t fp, size_t count);
+void series_free_pairs(struct slab_pool *pool, uint32_t *pairs, size_t count);
+
+/** A chunk with one reference, its payload not set. */
+struct full_chunk *full_chunk_new(struct slab_pool *pool, uint32_t group);
+struct full_chunk *full_chunk_ref(struct full_chunk *chunk);
+void full_chunk_unref(struct slab_pool *pool, struct full_chunk *chunk);
+
+/** Adds a complete chunk behind the others; takes the reference. */
+void series_push_chunk(struct slab_pool *pool, struct series *series, struct full_chunk *chunk);
+/** Forgets the `count` oldest chunks. */
+void series_drop_chunks(struct slab_pool *pool, struct series *series, uint32_t count);
+
+/**
+ * Adds a sample later than last_ms.
+ *
+ * @return number of chunks that became complete (their times are in the list's tail), or -1 with
+ *         err: CORRUPT (the head came broken from disk; the series is as it was)
+ */
+TIDE_NODISCARD int series_append(struct slab_pool *pool, struct series *series,
+                                 int default_encoding, int64_t time_ms, double value,
+                                 struct error *err);
+/** Opens a head from a payload of heads.db. 0, or -1 with err: CORRUPT (no head then). */
+TIDE_NODISCARD int series_load_head(struct slab_pool *pool, struct series *series, int encoding,
+                                    const uint8_t *payload, struct error *err);
+/** Adds a payload as a complete chunk; its times must have been checked. */
+void series_add_payload(struct slab_pool *pool, struct series *series, int encoding,
+                        const uint8_t *payload, int64_t first_ms, int64_t last_ms);
+/**
+ * Closes the open head: it becomes a complete chunk.
+ *
+ * @return whether there was one
+ */
+bool series_close_head(struct slab_pool *pool, struct series *series);
+/** Finds last_value in what is in memory, if it is there. */
+void series_learn_value(struct series *series);
+/** First time in memory; TIDE_LATEST_MS when nothing is. */
+int64_t series_first_in_memory(const struct series *series);
+
+static inline bool series_has_head(const struct series *series)
+{
+    return !chunk_head_is_empty(&series->head);
+}
+
+/** Fetches where the next sample goes. A hint: the series may be gone. */
+static inline void series_prefetch_head(const struct series *series)
+{
+    const struct chunk_head *head = &series->head;
+    size_t at = head->encoding == CHUNK_VARBIT ? head->used / 8u : head->used;
+
+    __builtin_prefetch(head->bytes + (at > 64 ? at - 40 : 0), 1);
+}
+
+/** Index in the file of chunks[0]; only while file_chunks is known. */
+static inline int64_t series_offset(const struct series *series)
+{
+    return (int64_t)series->file_chunks - series->persisted;
+}
+
+#endif
+#endif

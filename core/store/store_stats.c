@@ -1,0 +1,313 @@
+/* store_stats.c - numbers of the store: for status pages and for /metrics (behaviour 22). */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/engine.h"
+
+void store_stats_get(struct store *store, struct store_stats *stats)
+{
+    const struct store_counters *counters = &store->counters;
+
+    *stats = (struct store_stats){
+        .series_in_memory = gauge_read(&counters->active),
+        .series_archived = gauge_read(&counters->archived),
+        .label_names = label_table_name_count(&store->labels),
+        .label_pairs = label_table_pairs(&store->labels),
+        .chunks_in_memory = gauge_read(&counters->chunks) + gauge_read(&counters->open_heads),
+        .open_heads = gauge_read(&counters->open_heads),
+        .chunks_to_persist = gauge_read(&counters->chunks_to_persist),
+        .samples_appended = counter_get(&counters->ingested),
+        .series_bytes = series_map_bytes(&store->map),
+        .chunk_bytes = slab_pool_bytes(&store->pool),
+        .label_bytes = label_table_bytes(&store->labels),
+        .cache_bytes = block_cache_bytes(&store->cache),
+        .min_time_ms = TIDE_LATEST_MS,
+        .max_time_ms = TIDE_EARLIEST_MS,
+        .started_dirty = store->started_dirty,
+        .read_only = __atomic_load_n(&store->read_only, __ATOMIC_RELAXED) != 0,
+    };
+    stats->memory_bytes =
+        stats->series_bytes + stats->chunk_bytes + stats->label_bytes + stats->cache_bytes;
+    store_time_range(store, &stats->min_time_ms, &stats->max_time_ms);
+}
+
+void store_time_range(struct store *store, int64_t *min_ms, int64_t *max_ms)
+{
+    for (size_t i = 0; i < SERIES_STRIPES; i++) {
+        struct stripe *stripe = &store->map.stripes[i];
+
+        lock_acquire(&stripe->stripe_lock);
+        for (uint32_t k = 0; stripe->slots != NULL && k <= stripe->mask; k++) {
+            const struct series *series = stripe->slots[k];
+
+            if (series == NULL || !series->has_samples)
+                continue;
+            if (series->first_known)
+                *min_ms = TIDE_MIN(*min_ms, series->first_ms);
+            *max_ms = TIDE_MAX(*max_ms, series->last_ms);
+        }
+        lock_release(&stripe->stripe_lock);
+    }
+}
+
+/* --- the largest of something
+ * --------------------------------------------------------------------- */
+
+/* A min-heap of the `limit` largest would do; lists are short, so insertion is. */
+struct top {
+    struct text_count_list *out;
+    size_t limit;
+    struct store *store;
+    const char *name; /* of the values that are visited */
+    uint64_t bytes;
+};
+
+static bool fits(const struct top *top, uint64_t count)
+{
+    return top->out->count < top->limit || count > top->out->items[top->out->count - 1].count;
+}
+
+static void top_put(struct top *top, const char *text, size_t len, uint64_t count)
+{
+    struct text_count_list *out = top->out;
+    size_t at;
+
+    if (!fits(top, count))
+        return;
+    if (out->count < top->limit)
+        out->count++;
+    for (at = out->count - 1; at > 0 && out->items[at - 1].count < count; at--)
+        out->items[at] = out->items[at - 1];
+    out->items[at] = (struct text_count){arena_dup(&out->arena, text, len), (uint32_t)len, count};
+}
+
+static bool visit_name_values(void *ctx, const char *name, uint32_t len, uint32_t values)
+{
+    top_put(ctx, name, len, values);
+    return true;
+}
+
+/* Pairs of a name with their values, copied: counting their series needs the shards' locks. */
+struct value_copies {
+    struct buf texts;
+    uint32_t *pairs;
+    uint32_t *lens;
+    size_t count;
+    size_t cap;
+};
+
+static bool copy_value(void *ctx, uint32_t pair, const char *value, uint32_t len)
+{
+    struct value_copies *copies = ctx;
+
+    if (copies->count == copies->cap) {
+        copies->cap = copies->cap != 0 ? copies->cap * 2 : 64;
+        copies->pairs = mem_realloc(copies->pairs, copies->cap * sizeof(uint32_t));
+        copies->lens = mem_realloc(copies->lens, copies->cap * sizeof(uint32_t));
+    }
+    copies->pairs[copies->count] = pair;
+    copies->lens[copies->count++] = len;
+    buf_append(&copies->texts, value, len);
+    return true;
+}
+
+/* Values of one name by series; as "name=value" if `with_name`. Returns bytes of all values in all
+ * their series. */
+static uint64_t top_values(struct top *top, const char *name, size_t name_len, bool with_name)
+{
+    struct value_copies copies = {0};
+    struct buf text = {0};
+    uint64_t bytes = 0;
+    size_t at = 0;
+
+    label_table_walk_values(&top->store->labels, name, name_len, copy_value, &copies);
+    for (size_t i = 0; i < copies.count; at += copies.lens[i++]) {
+        uint64_t series = label_table_pair_count(&top->store->labels, copies.pairs[i]);
+
+        bytes += series * copies.lens[i];
+        if (top->name == NULL || !fits(top, series))
+            continue;
+        text.len = 0;
+        if (with_name) {
+            buf_append(&text, name, name_len);
+            buf_putc(&text, '=');
+        }
+        buf_append(&text, copies.texts.data + at, copies.lens[i]);
+        top_put(top, (const char *)text.data, text.len, series);
+    }
+    buf_destroy(&text);
+    buf_destroy(&copies.texts);
+    mem_free(copies.pairs);
+    mem_free(copies.lens);
+    return bytes;
+}
+
+void store_top_get(struct store *store, enum store_top what, size_t limit,
+                   struct text_count_list *out)
+{
+    struct top top = {.out = out, .limit = limit, .store = store, .name = ""};
+    struct text_list names;
+    struct error err;
+
+    *out = (struct text_count_list){0};
+    if (limit == 0)
+        return;
+    out->items = mem_alloc((limit + 1) * sizeof(*out->items));
+    if (what == STORE_TOP_METRIC_NAMES) {
+        top_values(&top, LABEL_METRIC_NAME, strlen(LABEL_METRIC_NAME), false);
+        return;
+    }
+    if (what == STORE_TOP_LABEL_NAMES) {
+        label_table_walk_names(&store->labels, visit_name_values, &top);
+        return;
+    }
+    if (store_label_names(store, &(struct label_request){0}, &names, &err) != 0)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        const struct label *name = &names.items[i];
+        uint64_t bytes;
+
+        top.name = what == STORE_TOP_LABEL_PAIRS ? "" : NULL;
+        bytes = top_values(&top, name->value, name->value_len, true);
+        if (what == STORE_TOP_LABEL_BYTES)
+            top_put(&top, name->value, name->value_len, bytes);
+    }
+    text_list_destroy(&names);
+}
+
+void text_count_list_destroy(struct text_count_list *list)
+{
+    mem_free(list->items);
+    arena_destroy(&list->arena);
+    *list = (struct text_count_list){0};
+}
+
+/* --- /metrics
+ * --------------------------------------------------------------------------------------- */
+
+static double read_gauge(void *ctx)
+{
+    return (double)gauge_read(ctx);
+}
+
+#define PREFIX "prometheus_local_storage_"
+
+static void show(struct metrics *metrics, enum metric_type type, const char *name, const char *help,
+                 const char *labels, void *value)
+{
+    metrics_callback(metrics, type, name, help, labels, read_gauge, value);
+}
+
+static void show_series_ops(struct metrics *metrics, struct store_counters *counters)
+{
+    static const char name[] = PREFIX "series_ops_total";
+    static const char help[] = "The total number of series operations by their type.";
+
+    show(metrics, METRIC_COUNTER, name, help, "type=\"create\"", &counters->series_created);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"archive\"", &counters->series_archived);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"unarchive\"", &counters->series_unarchived);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"purge_from_memory\"",
+         &counters->purged_memory);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"purge_from_archive\"",
+         &counters->purged_archive);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"purge_on_request\"",
+         &counters->purged_request);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"maintenance_in_memory\"",
+         &counters->maintained_memory);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"maintenance_in_archive\"",
+         &counters->maintained_archive);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"quarantine_completed\"",
+         &counters->quarantined);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"quarantine_failed\"",
+         &counters->quarantine_failed);
+}
+
+static void show_chunk_ops(struct metrics *metrics, struct store_counters *counters)
+{
+    static const char name[] = PREFIX "chunk_ops_total";
+    static const char help[] = "The total number of chunk operations by their type.";
+
+    show(metrics, METRIC_COUNTER, name, help, "type=\"create\"", &counters->chunks_created);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"persist\"", &counters->chunks_persisted);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"drop\"", &counters->chunks_dropped);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"evict\"", &counters->chunks_evicted);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"load\"", &counters->chunks_loaded);
+}
+
+static double read_memory(void *ctx)
+{
+    struct store *store = ctx;
+
+    return (double)(slab_pool_bytes(&store->pool) + block_cache_bytes(&store->cache));
+}
+
+static double read_dirty_start(void *ctx)
+{
+    return ((struct store *)ctx)->started_dirty ? 1 : 0;
+}
+
+static double read_mappings(void *ctx)
+{
+    return (double)mapper_count(&((struct store *)ctx)->mapper);
+}
+
+static double read_index_queue(void *ctx)
+{
+    return (double)label_table_changes_due(&((struct store *)ctx)->labels);
+}
+
+void store_show_metrics(struct store *store)
+{
+    struct metrics *metrics = store->options.metrics;
+    struct store_counters *counters = &store->counters;
+    static const char ooo[] = PREFIX "out_of_order_samples_total";
+    static const char ooo_help[] =
+        "The total number of samples that were discarded because their timestamps were at or "
+        "before the last received sample for a series.";
+
+    if (metrics == NULL)
+        return;
+    show(metrics, METRIC_COUNTER, PREFIX "ingested_samples_total",
+         "The total number of samples ingested.", "", &counters->ingested);
+    show(metrics, METRIC_COUNTER, ooo, ooo_help, "reason=\"timestamp_out_of_order\"",
+         &counters->refused[REFUSED_OUT_OF_ORDER]);
+    show(metrics, METRIC_COUNTER, ooo, ooo_help, "reason=\"multiple_values_for_timestamp\"",
+         &counters->refused[REFUSED_DUPLICATE]);
+    show(metrics, METRIC_GAUGE, PREFIX "memory_series", "The current number of series in memory.",
+         "", &counters->active);
+    show(metrics, METRIC_GAUGE, PREFIX "open_head_chunks",
+         "The current number of open head chunks.", "", &counters->open_heads);
+    show(metrics, METRIC_GAUGE, PREFIX "memory_chunks",
+         "The current number of complete chunks in memory.", "", &counters->chunks);
+    show(metrics, METRIC_GAUGE, PREFIX "memory_dirty_series",
+         "The current number of series that would require a disk seek during crash recovery.", "",
+         &counters->dirty_series);
+    show(metrics, METRIC_GAUGE, PREFIX "chunks_to_persist",
+         "The current number of chunks waiting for persistence.", "", &counters->chunks_to_persist);
+    show(metrics, METRIC_COUNTER, PREFIX "queued_chunks_to_persist_total",
+         "The total number of chunks queued for persistence.", "", &counters->chunks_queued);
+    show(metrics, METRIC_COUNTER, PREFIX "persist_errors_total",
+         "The total number of errors while writing to the persistence layer.", "",
+         &counters->persist_errors);
+    show(metrics, METRIC_COUNTER, PREFIX "inconsistencies_total",
+         "A counter incremented each time an inconsistency in the local storage is detected.", "",
+         &counters->inconsistencies);
+    metrics_callback(metrics, METRIC_GAUGE, PREFIX "started_dirty",
+                     "Whether the local storage was found to be dirty at start-up.", "",
+                     read_dirty_start, store);
+    metrics_callback(metrics, METRIC_COUNTER, PREFIX "fingerprint_mappings_total",
+                     "The total number of fingerprints being mapped to avoid collisions.", "",
+                     read_mappings, store);
+    metrics_callback(metrics, METRIC_GAUGE, PREFIX "indexing_queue_length",
+                     "The number of label sets waiting to be written to the index.", "",
+                     read_index_queue, store);
+    show_series_ops(metrics, counters);
+    show_chunk_ops(metrics, counters);
+    show(metrics, METRIC_COUNTER, "tidemark_label_cache_misses_total",
+         "Label blocks that had to be parsed.", "", &counters->cache_misses);
+    show(metrics, METRIC_GAUGE, "tidemark_archived_series",
+         "The current number of series of which only the file has samples.", "",
+         &counters->archived);
+    metrics_callback(metrics, METRIC_GAUGE, "tidemark_storage_memory_bytes",
+                     "Memory of series, chunks and the label cache.", "", read_memory, store);
+}

@@ -81,15 +81,16 @@ static inline uint32_t put(struct chunk_head *head, uint32_t position, uint64_t 
     return bits_put(head->bytes, position - VARBIT_START, field, count) + VARBIT_START;
 }
 
-/* Writes the counter of the run into the zero bits kept for it. */
+/* Writes the counter of the run into the 7 bits kept for it (a loaded payload has it there). */
 static void flush_counter(uint8_t *bytes, uint32_t position, unsigned counter)
 {
     uint8_t *p = bytes + (position >> 3);
-    unsigned field = counter << (9 - (position & 7));
+    unsigned shift = 9 - (position & 7);
+    unsigned field = counter << shift, mask = 0x7fu << shift;
 
-    p[0] |= (uint8_t)(field >> 8);
-    if ((field & 0xff) != 0)
-        p[1] |= (uint8_t)field;
+    p[0] = (uint8_t)((p[0] & ~(mask >> 8)) | field >> 8);
+    if ((mask & 0xff) != 0)
+        p[1] = (uint8_t)((p[1] & ~mask) | field);
 }
 
 static inline uint32_t put_time(struct chunk_head *head, uint32_t position, int64_t change)

@@ -95,6 +95,15 @@ return {
     -- Series in memory; samples that would begin one more are refused.
     -- (integer, 1 to 1000000000)
     -- series = 10000000,
+    -- Time for one answer of a rule; past it the rule is stopped and counts as broken.
+    -- (duration, 1ms to 1m)
+    -- script_time = "250ms",
+    -- Memory of the scripts, in each thread that runs them.
+    -- (size, 1MiB to 4GiB)
+    -- script_memory = "16MiB",
+    -- So many failures of a rule in a row suspend it until the next reload.
+    -- (integer, 1 to 1000000000)
+    -- script_errors = 10,
   },
 
   -- The HTTP server.

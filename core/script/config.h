@@ -51,6 +51,9 @@ struct config_limits {
     int64_t label_name_bytes;
     int64_t label_value_bytes;
     int64_t series;
+    int64_t script_time_ms; /* of one answer of a rule */
+    int64_t script_memory_bytes;
+    int64_t script_errors; /* in a row, then a rule is suspended */
 };
 
 struct config_http {

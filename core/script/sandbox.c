@@ -39,6 +39,7 @@ struct sandbox {
     enum sandbox_stop last_stop;
     void (*run)(lua_State *L, void *ctx);
     void *ctx;
+    void *owner;
     int run_ref; /* registry: the C function that sandbox_run calls */
 
     int64_t deadline_ns; /* atomic, read by the watchdog; 0: not running, or without deadline */
@@ -57,7 +58,6 @@ struct watchdog {
     struct sandbox *sandboxes;
     bool stopping;
     bool asleep;
-    struct sigaction previous;
 };
 
 /* What the signal handler ends: the sandbox that this thread is running. */
@@ -116,6 +116,16 @@ struct sandbox *sandbox_of(lua_State *L)
 
     lua_getallocf(L, &sandbox);
     return sandbox;
+}
+
+void sandbox_set_owner(struct sandbox *sandbox, void *owner)
+{
+    sandbox->owner = owner;
+}
+
+void *sandbox_owner(lua_State *L)
+{
+    return sandbox_of(L)->owner;
 }
 
 /* lua_Alloc: counts, and refuses growth past the limit. The sizes are the allocator's: LuaJIT gives
@@ -308,6 +318,13 @@ static void make_trusted_environment(lua_State *L)
     lua_setfield(L, LUA_REGISTRYINDEX, REGISTRY_LOADED);
 }
 
+void sandbox_native_raises(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, REGISTRY_TRUSTED);
+    lua_getfield(L, -1, "native");
+    lua_remove(L, -2);
+}
+
 void sandbox_load_raises(lua_State *L, const char *source, size_t len, const char *chunk_name,
                          int names)
 {
@@ -379,6 +396,7 @@ static int report(struct sandbox *sandbox, struct error *err)
 
 static void watchdog_add(struct watchdog *watchdog, struct sandbox *sandbox);
 static void watchdog_remove(struct watchdog *watchdog, struct sandbox *sandbox);
+static int adopt_thread(struct sandbox *sandbox, struct error *err);
 static void watchdog_notice(struct sandbox *sandbox);
 
 struct sandbox *sandbox_new(size_t memory_limit, struct watchdog *watchdog, struct error *err)
@@ -424,6 +442,10 @@ int sandbox_run(struct sandbox *sandbox, void (*run)(lua_State *L, void *ctx), v
     int result = 0;
 
     TIDE_ASSERT(running == NULL);
+    if (!sandbox->thread_known && adopt_thread(sandbox, err) == -1) {
+        sandbox->last_stop = SANDBOX_RAISED;
+        return -1;
+    }
     sandbox->run = run;
     sandbox->ctx = ctx;
     sandbox->dead = SANDBOX_RAN;
@@ -514,22 +536,39 @@ static void watchdog_remove(struct watchdog *watchdog, struct sandbox *sandbox)
     lock_release(&watchdog->lock);
 }
 
-/* A run begins: makes its thread known (once) and wakes the watchdog if it sleeps for good. */
+/* The first run on a thread: it takes signals from now on, and its stack must do. */
+static int adopt_thread(struct sandbox *sandbox, struct error *err)
+{
+    pthread_attr_t attributes;
+    size_t stack_bytes = 0;
+    sigset_t signals;
+
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        pthread_attr_getstacksize(&attributes, &stack_bytes);
+        pthread_attr_destroy(&attributes);
+    }
+    if (stack_bytes < SANDBOX_MIN_STACK_BYTES)
+        return error_set(err, ERR_UNSUPPORTED, "a stack of %zu KiB is too small for scripts",
+                         stack_bytes / 1024);
+    if (sandbox->watchdog != NULL) {
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGUSR2);
+        pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+        lock_acquire(&sandbox->watchdog->lock);
+        sandbox->thread = pthread_self();
+        sandbox->thread_known = true;
+        lock_release(&sandbox->watchdog->lock);
+    } else {
+        sandbox->thread_known = true;
+    }
+    return 0;
+}
+
+/* A run begins: wakes the watchdog if it sleeps for good. */
 static void watchdog_notice(struct sandbox *sandbox)
 {
     struct watchdog *watchdog = sandbox->watchdog;
 
-    if (!sandbox->thread_known) {
-        sigset_t signals;
-
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGUSR2);
-        pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
-        lock_acquire(&watchdog->lock);
-        sandbox->thread = pthread_self();
-        sandbox->thread_known = true;
-        lock_release(&watchdog->lock);
-    }
     /* Sequentially consistent with the deadline's store: either we see `asleep`, or it sees us. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (__atomic_load_n(&watchdog->asleep, __ATOMIC_RELAXED)) {
@@ -587,7 +626,7 @@ struct watchdog *watchdog_new(struct error *err)
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGUSR2, &action, &watchdog->previous) == -1) {
+    if (sigaction(SIGUSR2, &action, NULL) == -1) {
         error_set_errno(err, "cannot take SIGUSR2");
         mem_free(watchdog);
         return NULL;
@@ -611,7 +650,6 @@ void watchdog_free(struct watchdog *watchdog)
     lock_release(&watchdog->lock);
     thread_join(&watchdog->thread);
     TIDE_ASSERT(watchdog->sandboxes == NULL);
-    sigaction(SIGUSR2, &watchdog->previous, NULL);
     cond_destroy(&watchdog->wake);
     lock_destroy(&watchdog->lock);
     mem_free(watchdog);

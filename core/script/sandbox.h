@@ -18,8 +18,10 @@ struct sandbox;
 struct watchdog;
 struct lua_State;
 
-/* Recursion through C functions of Lua's library ends in an error, not in a crash, with this. */
-#define SANDBOX_STACK_BYTES ((size_t)64 << 20)
+/* Recursion through C functions of Lua's library ends in an error, not in a crash, with this: the
+ * attacks of spec/script crash 1 MiB and not 2 MiB. Less than the minimum is refused. */
+#define SANDBOX_STACK_BYTES ((size_t)16 << 20)
+#define SANDBOX_MIN_STACK_BYTES ((size_t)4 << 20)
 
 /* Nested pcalls; at the ends of Lua's stack a hook could not run. */
 #define SANDBOX_MAX_PCALLS 16
@@ -53,10 +55,13 @@ void sandbox_free(struct sandbox *sandbox);
  *
  * @param time_ns  from now; <= 0: no deadline (trusted code only)
  * @return 0, or -1 with err: ERR_INVALID (Lua error, with script and line), ERR_TIMEOUT, ERR_LIMIT
- *         (memory). The sandbox is usable afterwards. Not to be called within itself.
+ *         (memory), ERR_UNSUPPORTED (this thread's stack is too small). The sandbox is usable
+ * afterwards. Not to be called within itself.
  */
 TIDE_NODISCARD int sandbox_run(struct sandbox *sandbox, void (*run)(struct lua_State *L, void *ctx),
                                void *ctx, int64_t time_ns, struct error *err);
+/** A pointer for the C functions that its Lua calls; borrowed. */
+void sandbox_set_owner(struct sandbox *sandbox, void *owner);
 /** What ended the last sandbox_run. */
 enum sandbox_stop sandbox_last_stop(const struct sandbox *sandbox);
 /** Collects all garbage; outside a run. */
@@ -77,8 +82,12 @@ void sandbox_require_raises(struct lua_State *L, const char *module);
  */
 void sandbox_load_raises(struct lua_State *L, const char *source, size_t len,
                          const char *chunk_name, int names);
+/** Pushes the table `native`, through which trusted modules call C. */
+void sandbox_native_raises(struct lua_State *L);
 /** The sandbox that a state belongs to. */
 struct sandbox *sandbox_of(struct lua_State *L);
+/** What sandbox_set_owner set for it. */
+void *sandbox_owner(struct lua_State *L);
 #endif
 
 /**

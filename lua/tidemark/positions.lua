@@ -22,8 +22,10 @@ local function unquote(text)
   return not find(inner, "\\", 1, true) and inner or nil
 end
 
--- A list of { kind = name|string|symbol, text, line }. Unknown bytes are symbols of their own.
-local function tokenize(source)
+--- The source as a list of { kind = name|string|number|symbol|end, text, line }. Keywords and
+--- unknown bytes are symbols.
+---@param source string
+function positions.tokens(source)
   local tokens, at, line = {}, 1, 1
   local function skip_to(last)
     for _ in string.gmatch(sub(source, at, last), "\n") do line = line + 1 end
@@ -166,7 +168,7 @@ end
 ---@param source string the chunk
 ---@return table<string, integer> line by dotted path; [""] is the line of the last return
 function positions.find(source)
-  local state = { tokens = tokenize(source), lines = {}, seen = {}, depth = 0 }
+  local state = { tokens = positions.tokens(source), lines = {}, seen = {}, depth = 0 }
   local last, depth = #state.tokens, 0
   for i, token in ipairs(state.tokens) do
     local text = token.kind == "symbol" and token.text

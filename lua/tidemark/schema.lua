@@ -100,6 +100,13 @@ return {
   { name = "limits.series", type = "integer", default = 10000000, min = 1, max = 1e9, live = true,
     text = "Series in memory; samples that would begin one more are refused." },
 
+  { name = "limits.script_time", type = "duration", default = "250ms", min = "1ms", max = "1m",
+    text = "Time for one answer of a rule; past it the rule is stopped and counts as broken." },
+  { name = "limits.script_memory", type = "size", default = "16MiB", min = "1MiB", max = "4GiB",
+    text = "Memory of the scripts, in each thread that runs them." },
+  { name = "limits.script_errors", type = "integer", default = 10, min = 1, max = 1e9,
+    text = "So many failures of a rule in a row suspend it until the next reload." },
+
   { section = "http", text = "The HTTP server." },
   { name = "http.workers", type = "integer", default = 0, min = 0, max = 256,
     text = "Threads that serve connections; 0: one a processor, at most 8." },

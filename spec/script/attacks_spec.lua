@@ -1,5 +1,5 @@
 -- Programs that try to run on, to take memory, to crash the process or to reach out of the sandbox.
--- Each runs bare, in an endless loop of pcall, and in nested xpcalls; with and without the watchdog.
+-- Each runs bare, in an endless loop of pcall, and in nested xpcalls, with and without watchdog.
 -- A program that reaches what it should not returns a text that begins with ESCAPED.
 
 -- luacheck: no max line length (a program is one line)

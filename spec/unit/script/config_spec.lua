@@ -322,7 +322,8 @@ describe("the schema", function()
 
   it("reads durations as Prometheus does, and writes them back", function()
     local known = { ["15d"] = 1296000000, ["1h30m"] = 5400000, ["500ms"] = 500,
-      ["1y"] = 31536000000, ["2w"] = 1209600000, ["1.5h"] = 5400000, ["0"] = 0, ["1m30s5ms"] = 90005 }
+      ["1y"] = 31536000000, ["2w"] = 1209600000, ["1.5h"] = 5400000, ["0"] = 0,
+      ["1m30s5ms"] = 90005 }
     for text, ms in pairs(known) do
       assert.equal(ms, units.duration(text), text)
       assert.equal(ms, units.duration(units.duration_text(ms)), text)

@@ -1,0 +1,41 @@
+/* binding.h - what operator code sees of C: the series of a decision and the functions of `native`.
+ *
+ * All of it belongs to the thread of its sandbox. The series is one userdata a state; its fields
+ * are read from the decision under way when they are asked for, and outside of one they raise. */
+#ifndef TIDE_SCRIPT_BINDING_H
+#define TIDE_SCRIPT_BINDING_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/clock.h"
+#include "base/regex.h"
+#include "model/labels.h"
+#include "store/policy.h"
+
+struct lua_State;
+struct ruleset;
+
+/* The question that is being answered. */
+struct decision {
+    const struct series_view *series; /* NULL between decisions; its labels may be NULL */
+    struct labels_builder *builder;   /* admit: the labels are these, and may be set */
+    bool changed;                     /* out: the builder was */
+    bool moving; /* out: looked at time or at what grows, so the answer does not hold for ever */
+};
+
+/* One for each state; the sandbox's owner. */
+struct binding {
+    const struct clock *clock;
+    struct regex_cache *regexes; /* shared among threads */
+    struct ruleset *rules;       /* for require; borrowed */
+    struct arena scratch;        /* texts that a script set; reset before each decision */
+    struct decision decision;
+    int series_ref; /* registry: the series userdata */
+};
+
+#ifndef TIDE_CDEF
+/** Adds the functions and userdata to a fresh state; inside sandbox_run. */
+void binding_open_raises(struct lua_State *L, struct binding *binding);
+#endif
+
+#endif

@@ -1,0 +1,164 @@
+/* rule_stats.c - see rule_stats.h. */
+#include "script/rule_stats.h"
+
+#include <stdio.h>
+
+#include "base/logger.h"
+#include "base/mem.h"
+#include "model/labels.h"
+
+static uint64_t load(const uint64_t *value)
+{
+    return __atomic_load_n(value, __ATOMIC_RELAXED);
+}
+
+static void add(uint64_t *value, uint64_t by)
+{
+    __atomic_add_fetch(value, by, __ATOMIC_RELAXED);
+}
+
+static double read_calls(void *ctx)
+{
+    return (double)load(&((struct rule_stats *)ctx)->calls);
+}
+
+static double read_errors(void *ctx)
+{
+    return (double)load(&((struct rule_stats *)ctx)->errors);
+}
+
+static double read_seconds(void *ctx)
+{
+    return (double)load(&((struct rule_stats *)ctx)->nanoseconds) / 1e9;
+}
+
+static void show(struct rule_stats *stats, struct metrics *metrics)
+{
+    struct buf labels = {0};
+    const char *text;
+
+    buf_printf(&labels, "hook=\"%s\",rule=\"", rule_hook_name(stats->hook));
+    for (const char *at = stats->title; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\')
+            buf_putc(&labels, '\\');
+        buf_putc(&labels, *at);
+    }
+    buf_puts(&labels, "\"");
+    buf_putc(&labels, '\0');
+    text = (char *)labels.data;
+    metrics_callback(metrics, METRIC_COUNTER, "tidemark_rule_calls_total",
+                     "Answers that were asked of a rule's function.", text, read_calls, stats);
+    metrics_callback(metrics, METRIC_COUNTER, "tidemark_rule_errors_total",
+                     "Calls that failed, were stopped or answered nonsense.", text, read_errors,
+                     stats);
+    metrics_callback(metrics, METRIC_COUNTER, "tidemark_rule_seconds_total",
+                     "Time spent in a rule's function.", text, read_seconds, stats);
+    buf_destroy(&labels);
+}
+
+struct rule_stats *rule_stats_of(struct rule_stats **list, enum rule_hook hook, const char *title,
+                                 struct metrics *metrics)
+{
+    struct rule_stats *stats;
+
+    for (stats = *list; stats != NULL; stats = stats->next) {
+        if (stats->hook == hook && strcmp(stats->title, title) == 0)
+            return stats;
+    }
+    stats = mem_zalloc(1, sizeof(*stats));
+    stats->hook = hook;
+    stats->title = mem_dup(title, strlen(title));
+    lock_init(&stats->lock);
+    stats->next = *list;
+    *list = stats;
+    if (metrics != NULL)
+        show(stats, metrics);
+    return stats;
+}
+
+void rule_stats_free_all(struct rule_stats *list)
+{
+    while (list != NULL) {
+        struct rule_stats *next = list->next;
+
+        lock_destroy(&list->lock);
+        mem_free(list->title);
+        mem_free(list);
+        list = next;
+    }
+}
+
+bool rule_stats_suspended(const struct rule_stats *stats, uint64_t version)
+{
+    return load(&stats->suspended_version) == version;
+}
+
+void rule_stats_good(struct rule_stats *stats, int64_t took_ns)
+{
+    add(&stats->calls, 1);
+    add(&stats->nanoseconds, (uint64_t)took_ns);
+    if (__atomic_load_n(&stats->errors_in_row, __ATOMIC_RELAXED) != 0)
+        __atomic_store_n(&stats->errors_in_row, 0, __ATOMIC_RELAXED);
+}
+
+void rule_stats_bad(const struct rule *rule, uint64_t version, uint32_t max_errors, int64_t took_ns,
+                    struct error *err)
+{
+    struct rule_stats *stats = rule->stats;
+    struct buf quoted = {0};
+
+    error_note(err, "%s rule \"%s\" (%s:%d)", rule_hook_name(rule->hook), rule->title, rule->script,
+               rule->line);
+    add(&stats->calls, 1);
+    add(&stats->errors, 1);
+    add(&stats->nanoseconds, (uint64_t)took_ns);
+    lock_acquire(&stats->lock);
+    snprintf(stats->last_error, sizeof(stats->last_error), "%.*s",
+             (int)sizeof(stats->last_error) - 1, err->text);
+    lock_release(&stats->lock);
+    labels_quote(&quoted, err->text, strlen(err->text));
+    log_warn_limited("rule failed", "error=%.*s", (int)quoted.len, (char *)quoted.data);
+    if (__atomic_add_fetch(&stats->errors_in_row, 1, __ATOMIC_RELAXED) == max_errors) {
+        __atomic_store_n(&stats->suspended_version, version, __ATOMIC_RELAXED);
+        log_error("rule suspended until the next reload", "errors_in_row=%u error=%.*s",
+                  (unsigned)max_errors, (int)quoted.len, (char *)quoted.data);
+    }
+    buf_destroy(&quoted);
+}
+
+/* A text as JSON; titles and errors hold no zero bytes. */
+static void json_text(struct buf *out, const char *text)
+{
+    buf_putc(out, '"');
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\')
+            buf_printf(out, "\\%c", *at);
+        else if ((unsigned char)*at < 0x20)
+            buf_printf(out, "\\u%04x", (unsigned)*at);
+        else
+            buf_putc(out, *at);
+    }
+    buf_putc(out, '"');
+}
+
+void rule_stats_describe(const struct rule *rule, uint64_t version, struct buf *out)
+{
+    struct rule_stats *stats = rule->stats;
+    char last_error[sizeof(stats->last_error)];
+
+    lock_acquire(&stats->lock);
+    memcpy(last_error, stats->last_error, sizeof(last_error));
+    lock_release(&stats->lock);
+    buf_printf(out, "{\"hook\":\"%s\",\"title\":", rule_hook_name(rule->hook));
+    json_text(out, rule->title);
+    buf_puts(out, ",\"script\":");
+    json_text(out, rule->script);
+    buf_printf(out,
+               ",\"line\":%d,\"calls\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"seconds\":%.9g,"
+               "\"suspended\":%s,\"last_error\":",
+               rule->line, load(&stats->calls), load(&stats->errors),
+               (double)load(&stats->nanoseconds) / 1e9,
+               rule_stats_suspended(stats, version) ? "true" : "false");
+    json_text(out, last_error);
+    buf_puts(out, "}");
+}

@@ -1,0 +1,245 @@
+/* rulebook.c - see rulebook.h: rulesets, the states of threads, reload. The questions themselves
+ * are answered in decide.c. */
+#include "script/rulebook.h"
+
+#include <pthread.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/logger.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "script/rulebook_impl.h"
+#include "script/sandbox.h"
+
+#define DEFAULT_TIME_MS 250
+#define DEFAULT_MEMORY ((size_t)16 << 20)
+#define DEFAULT_MAX_ERRORS 10
+#define LOAD_TIME_NS ((int64_t)2 * 1000 * 1000 * 1000)
+#define REGEX_CACHE 1000
+
+/* --- states --------------------------------------------------------------------------------------
+ */
+
+struct load {
+    struct script_state *state;
+    struct ruleset *set;
+    const struct script_file *current;
+};
+
+static void load_run(lua_State *L, void *ctx)
+{
+    struct load *load = ctx;
+
+    binding_open_raises(L, &load->state->binding);
+    ruleset_load_raises(L, load->set, &load->current);
+    load->state->functions_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    sandbox_require_raises(L, "tidemark.tide");
+    lua_getfield(L, -1, "drop_type");
+    load->state->drop_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -1, "milliseconds");
+    load->state->milliseconds_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    load->state->durations_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void state_clear(struct script_state *state)
+{
+    sandbox_free(state->sandbox);
+    state->sandbox = NULL;
+    ruleset_unref(state->set);
+    state->set = NULL;
+    arena_destroy(&state->binding.scratch);
+    state->loaded = false;
+}
+
+/* A fresh sandbox with the set's scripts loaded; the state takes the reference in any case. */
+static int state_load(struct script_state *state, struct ruleset *set, struct error *err)
+{
+    struct rulebook *book = state->book;
+    struct load load = {.state = state, .set = set};
+
+    state_clear(state);
+    state->set = set;
+    state->binding = (struct binding){.clock = book->clock, .regexes = book->regexes, .rules = set};
+    state->duration_count = 0;
+    state->sandbox = sandbox_new(book->memory_bytes, book->watchdog, err);
+    if (state->sandbox == NULL)
+        return -1;
+    sandbox_set_owner(state->sandbox, &state->binding);
+    if (sandbox_run(state->sandbox, load_run, &load, LOAD_TIME_NS, err) == -1) {
+        if (load.current != NULL && sandbox_last_stop(state->sandbox) != SANDBOX_RAISED)
+            error_note(err, "%s", load.current->chunk_name + 1);
+        return -1;
+    }
+    sandbox_collect(state->sandbox);
+    state->loaded = true;
+    return 0;
+}
+
+static void state_free(void *value)
+{
+    struct script_state *state = value;
+    struct rulebook *book = state->book;
+
+    lock_acquire(&book->lock);
+    for (struct script_state **at = &book->states; *at != NULL; at = &(*at)->next) {
+        if (*at == state) {
+            *at = state->next;
+            break;
+        }
+    }
+    lock_release(&book->lock);
+    state_clear(state);
+    mem_free(state);
+}
+
+/* The state gets the rules in force. A failure leaves it without, which decide.c answers by the
+ * failure defaults; it is tried again after the next reload. */
+static void state_renew(struct script_state *state)
+{
+    struct rulebook *book = state->book;
+    struct ruleset *set;
+    struct error err;
+
+    lock_acquire(&book->lock);
+    set = ruleset_ref(book->current);
+    lock_release(&book->lock);
+    if (set->rule_count == 0) { /* nothing to ask: no Lua */
+        state_clear(state);
+        state->set = set;
+    } else if (state_load(state, set, &err) == -1) {
+        log_error("the scripts did not load in a thread", "error=\"%s\"", err.text);
+    }
+}
+
+struct script_state *script_state_of(struct rulebook *book)
+{
+    struct script_state *state = pthread_getspecific(book->key);
+
+    if (state == NULL) {
+        state = mem_zalloc(1, sizeof(*state));
+        state->book = book;
+        lock_acquire(&book->lock);
+        state->next = book->states;
+        book->states = state;
+        lock_release(&book->lock);
+        TIDE_ASSERT(pthread_setspecific(book->key, state) == 0);
+    }
+    if (state->set == NULL ||
+        state->set->version != __atomic_load_n(&book->version, __ATOMIC_ACQUIRE))
+        state_renew(state);
+    return state;
+}
+
+/* --- life ----------------------------------------------------------------------------------------
+ */
+
+/* Reads and tries the folder in a state that is thrown away. */
+static struct ruleset *read_and_try(struct rulebook *book, struct error *err)
+{
+    struct ruleset *set = ruleset_read(book->folder, err);
+    struct script_state probe = {.book = book};
+    int result;
+
+    if (set == NULL)
+        return NULL;
+    result = state_load(&probe, ruleset_ref(set), err);
+    state_clear(&probe);
+    if (result == -1) {
+        ruleset_unref(set);
+        return NULL;
+    }
+    return set;
+}
+
+int rulebook_reload(struct rulebook *book, struct error *err)
+{
+    struct ruleset *set = read_and_try(book, err);
+    struct ruleset *old;
+
+    if (set == NULL)
+        return -1;
+    lock_acquire(&book->lock);
+    set->version = book->version + 1;
+    for (size_t i = 0; i < set->rule_count; i++) {
+        struct rule *rule = &set->rules[i];
+
+        rule->stats = rule_stats_of(&book->stats, rule->hook, rule->title, book->metrics);
+        __atomic_store_n(&rule->stats->errors_in_row, 0, __ATOMIC_RELAXED);
+    }
+    old = book->current;
+    book->current = set;
+    __atomic_store_n(&book->version, set->version, __ATOMIC_RELEASE);
+    lock_release(&book->lock);
+    ruleset_unref(old);
+    log_info("scripts loaded", "files=%zu rules=%zu version=%" PRIu64, set->file_count,
+             set->rule_count, set->version);
+    return 0;
+}
+
+struct rulebook *rulebook_open(const struct rulebook_options *options, struct error *err)
+{
+    struct rulebook *book = mem_zalloc(1, sizeof(*book));
+
+    book->folder = mem_dup(options->folder, strlen(options->folder));
+    book->time_ns = (options->time_ms != 0 ? options->time_ms : DEFAULT_TIME_MS) * 1000000;
+    book->memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : DEFAULT_MEMORY;
+    book->max_errors = options->max_errors != 0 ? options->max_errors : DEFAULT_MAX_ERRORS;
+    book->clock = options->clock != NULL ? options->clock : clock_system();
+    book->metrics = options->metrics;
+    book->regexes = regex_cache_new(REGEX_CACHE);
+    lock_init(&book->lock);
+    TIDE_ASSERT(pthread_key_create(&book->key, state_free) == 0);
+    decide_fill(&book->policy, book);
+    book->watchdog = watchdog_new(err);
+    if (book->watchdog == NULL || rulebook_reload(book, err) == -1) {
+        rulebook_close(book);
+        return NULL;
+    }
+    return book;
+}
+
+void rulebook_close(struct rulebook *book)
+{
+    if (book == NULL)
+        return;
+    pthread_key_delete(book->key);
+    while (book->states != NULL)
+        state_free(book->states);
+    ruleset_unref(book->current);
+    rule_stats_free_all(book->stats);
+    watchdog_free(book->watchdog);
+    regex_cache_free(book->regexes);
+    lock_destroy(&book->lock);
+    mem_free(book->folder);
+    mem_free(book);
+}
+
+const struct policy *rulebook_policy(const struct rulebook *book)
+{
+    return &book->policy;
+}
+
+uint64_t rulebook_version(const struct rulebook *book)
+{
+    return __atomic_load_n(&book->version, __ATOMIC_ACQUIRE);
+}
+
+void rulebook_describe(struct rulebook *book, struct buf *out)
+{
+    struct ruleset *set;
+
+    lock_acquire(&book->lock);
+    set = ruleset_ref(book->current);
+    lock_release(&book->lock);
+    buf_puts(out, "[");
+    for (size_t i = 0; i < set->rule_count; i++) {
+        if (i > 0)
+            buf_puts(out, ",");
+        rule_stats_describe(&set->rules[i], set->version, out);
+    }
+    buf_puts(out, "]");
+    ruleset_unref(set);
+}

@@ -1,0 +1,66 @@
+/* rulebook.h - the operator's rules in force: loads and reloads scripts, answers the store's
+ * questions.
+ *
+ * Each thread that asks gets its own Lua state, made at its first question and renewed after a
+ * reload; it ends with the thread. Such threads need SANDBOX_STACK_BYTES of stack.
+ *
+ * What a broken, stopped or suspended rule means (docs/lua-api.md): retention keeps everything,
+ * admit goes on as if the rule had changed nothing, quarantine quarantines. No failure deletes
+ * data. */
+#ifndef TIDE_SCRIPT_RULEBOOK_H
+#define TIDE_SCRIPT_RULEBOOK_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/metrics.h"
+#include "store/policy.h"
+
+struct rulebook;
+
+struct rulebook_options {
+    const char *folder;        /* "": no scripts; copied */
+    int64_t time_ms;           /* of one rule's answer; 0: 250 */
+    size_t memory_bytes;       /* of one state; 0: 16 MiB */
+    uint32_t max_errors;       /* in a row, then a rule is suspended until the next reload; 0: 10 */
+    const struct clock *clock; /* NULL: the system's; borrowed */
+    struct metrics *metrics;   /* may be NULL; borrowed, not to be printed after the close */
+};
+
+/**
+ * Loads the scripts.
+ *
+ * @return owned rulebook, or NULL with err: IO (folder), INVALID (a script does not load: text
+ *         with file and line), LIMIT, TIMEOUT
+ */
+TIDE_NODISCARD struct rulebook *rulebook_open(const struct rulebook_options *options,
+                                              struct error *err);
+/** When no thread asks any more. Takes NULL. */
+void rulebook_close(struct rulebook *book);
+
+/** The answers for the store; lives as long as the rulebook. */
+const struct policy *rulebook_policy(const struct rulebook *book);
+
+/**
+ * Reads the folder again and puts all of it in force, or nothing: after a failure the old scripts
+ * stay, with their version. Questions under way end with the rules that they began with.
+ * Thread-safe. @return 0, or -1 with err as rulebook_open
+ */
+TIDE_NODISCARD int rulebook_reload(struct rulebook *book, struct error *err);
+/** 1 at first, one more after each successful reload. */
+uint64_t rulebook_version(const struct rulebook *book);
+
+/** Appends the rules as a JSON array: hook, title, script, line, calls, errors, seconds, suspended,
+ * last_error. Thread-safe. */
+void rulebook_describe(struct rulebook *book, struct buf *out);
+
+/**
+ * Loads a folder for its mistakes only (`tidemark check`): syntax, names that do not exist, rules
+ * that are never asked. Appends a line for each, with file and line.
+ *
+ * @return how many there are (0: fine), or -1 with err: IO (no such folder)
+ */
+TIDE_NODISCARD int rulebook_check(const char *folder, struct buf *out, struct error *err);
+
+#endif

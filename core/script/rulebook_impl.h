@@ -1,0 +1,59 @@
+/* rulebook_impl.h - the inside of a rulebook, for rulebook.c and decide.c only. */
+#ifndef TIDE_SCRIPT_RULEBOOK_IMPL_H
+#define TIDE_SCRIPT_RULEBOOK_IMPL_H
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/regex.h"
+#include "base/thread.h"
+#include "script/binding.h"
+#include "script/rule_stats.h"
+#include "script/ruleset.h"
+#include "store/policy.h"
+
+struct sandbox;
+struct watchdog;
+
+struct rulebook {
+    /* Constant after the opening. */
+    char *folder;
+    int64_t time_ns;
+    size_t memory_bytes;
+    uint32_t max_errors;
+    const struct clock *clock;
+    struct metrics *metrics;
+    struct regex_cache *regexes;
+    struct watchdog *watchdog;
+    struct policy policy;
+    pthread_key_t key; /* of struct script_state */
+
+    struct lock lock;            /* guards what follows */
+    struct ruleset *current;     /* owned reference */
+    uint64_t version;            /* current->version; read without the lock (atomic) */
+    struct script_state *states; /* of all threads */
+    struct rule_stats *stats;    /* of all rules that ever were */
+};
+
+/* Lua of one thread; belongs to it (`next` is guarded by the rulebook's lock). */
+struct script_state {
+    struct rulebook *book;
+    struct ruleset *set;     /* owned reference: the rules that this state answers by */
+    struct sandbox *sandbox; /* NULL when the set has no rules */
+    bool loaded;             /* the set's functions are there */
+    struct binding binding;
+    int functions_ref;    /* registry: the rules' functions by index */
+    int drop_ref;         /* metatable of what tide.drop returns */
+    int milliseconds_ref; /* from a duration to a number */
+    int durations_ref;    /* table: texts that were answered -> milliseconds */
+    int duration_count;
+    struct script_state *next;
+};
+
+/** The calling thread's state, with the rules in force. */
+struct script_state *script_state_of(struct rulebook *book);
+
+/** decide.c: the answers, with the rulebook as context. */
+void decide_fill(struct policy *policy, struct rulebook *book);
+
+#endif

@@ -1,0 +1,364 @@
+/* ruleset.c - see ruleset.h. */
+#include "script/ruleset.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/mem.h"
+#include "script/sandbox.h"
+#include "store/policy.h"
+
+#define MAX_FILES 1000
+#define MAX_FILE_BYTES ((size_t)1 << 20)
+#define MAX_RULES 10000
+
+const char *rule_hook_name(enum rule_hook hook)
+{
+    static const char *const names[RULE_HOOKS] = {"retention", "admit", "quarantine"};
+
+    return names[hook];
+}
+
+/* --- reading -------------------------------------------------------------------------------------
+ */
+
+static int read_source(const char *path, struct buf *source, struct error *err)
+{
+    FILE *file = fopen(path, "rbe");
+    size_t got;
+
+    if (file == NULL)
+        return error_set_errno(err, "cannot read %s", path);
+    do {
+        got = fread(buf_reserve(source, 4096), 1, 4096, file);
+        source->len += got;
+    } while (got == 4096 && source->len <= MAX_FILE_BYTES);
+    if (ferror(file)) {
+        error_set_errno(err, "cannot read %s", path);
+        fclose(file);
+        return -1;
+    }
+    fclose(file);
+    if (source->len > MAX_FILE_BYTES)
+        return error_set(err, ERR_LIMIT, "%s: larger than 1 MiB", path);
+    return 0;
+}
+
+static bool ends_in_lua(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 4 && name[0] != '.' && strcmp(name + len - 4, ".lua") == 0;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    return strcmp(((const struct script_file *)a)->name, ((const struct script_file *)b)->name);
+}
+
+static void free_files(struct script_file *files, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        mem_free(files[i].name);
+        mem_free(files[i].chunk_name);
+        buf_destroy(&files[i].source);
+    }
+    mem_free(files);
+}
+
+static int read_one(const char *folder, const char *name, struct script_file *file,
+                    struct error *err)
+{
+    struct buf path = {0};
+    int result;
+
+    buf_printf(&path, "@%s/%s", folder, name);
+    buf_putc(&path, '\0');
+    file->name = mem_dup(name, strlen(name));
+    file->chunk_name = mem_dup(path.data, path.len - 1);
+    result = read_source(file->chunk_name + 1, &file->source, err);
+    buf_destroy(&path);
+    return result;
+}
+
+/* Reads all *.lua of a folder; `optional`: it need not exist. */
+static int read_folder(const char *folder, bool optional, struct script_file **files, size_t *count,
+                       struct error *err)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    int result = 0;
+
+    if (dir == NULL && errno == ENOENT && optional)
+        return 0;
+    if (dir == NULL)
+        return error_set_errno(err, "cannot read the scripts in %s", folder);
+    while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
+        if (!ends_in_lua(entry->d_name))
+            continue;
+        if (*count == MAX_FILES) {
+            result = error_set(err, ERR_LIMIT, "%s: more than %d scripts", folder, MAX_FILES);
+            break;
+        }
+        *files = mem_realloc(*files, (*count + 1) * sizeof(**files));
+        (*files)[*count] = (struct script_file){0};
+        result = read_one(folder, entry->d_name, &(*files)[(*count)++], err);
+    }
+    if (result == 0 && errno != 0)
+        result = error_set_errno(err, "cannot read the scripts in %s", folder);
+    closedir(dir);
+    if (*count > 1)
+        qsort(*files, *count, sizeof(**files), compare_files);
+    return result;
+}
+
+struct ruleset *ruleset_read(const char *folder, struct error *err)
+{
+    struct ruleset *set = mem_zalloc(1, sizeof(*set));
+    struct buf library = {0};
+
+    set->references = 1;
+    if (folder[0] == '\0')
+        return set;
+    buf_printf(&library, "%s/lib", folder);
+    buf_putc(&library, '\0');
+    if (read_folder(folder, false, &set->files, &set->file_count, err) == -1 ||
+        read_folder((char *)library.data, true, &set->libraries, &set->library_count, err) == -1) {
+        ruleset_unref(set);
+        set = NULL;
+    }
+    buf_destroy(&library);
+    for (size_t i = 0; set != NULL && i < set->library_count; i++) {
+        char *name = set->libraries[i].name;
+
+        name[strlen(name) - strlen(".lua")] = '\0';
+    }
+    return set;
+}
+
+struct ruleset *ruleset_ref(struct ruleset *set)
+{
+    __atomic_add_fetch(&set->references, 1, __ATOMIC_RELAXED);
+    return set;
+}
+
+static void free_rules(struct ruleset *set)
+{
+    for (size_t i = 0; i < set->rule_count; i++) {
+        struct rule *rule = &set->rules[i];
+
+        mem_free(rule->title);
+        mem_free(rule->script);
+        for (size_t j = 0; j < rule->matcher_count; j++)
+            matcher_destroy(&rule->matchers[j]);
+        mem_free(rule->matchers);
+    }
+    mem_free(set->rules);
+    for (size_t i = 0; i < RULE_HOOKS; i++)
+        mem_free(set->by_hook[i]);
+}
+
+void ruleset_unref(struct ruleset *set)
+{
+    if (set == NULL || __atomic_sub_fetch(&set->references, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    free_rules(set);
+    free_files(set->files, set->file_count);
+    free_files(set->libraries, set->library_count);
+    mem_free(set);
+}
+
+const struct script_file *ruleset_library(const struct ruleset *set, const char *name)
+{
+    for (size_t i = 0; i < set->library_count; i++) {
+        if (strcmp(set->libraries[i].name, name) == 0)
+            return &set->libraries[i];
+    }
+    return NULL;
+}
+
+size_t ruleset_index(const struct ruleset *set, const struct rule *rule)
+{
+    return (size_t)(rule - set->rules);
+}
+
+/* --- loading -------------------------------------------------------------------------------------
+ */
+
+void ruleset_load_file_raises(lua_State *L, const struct script_file *file)
+{
+    int names;
+
+    sandbox_require_raises(L, "tidemark.tide");
+    lua_getfield(L, -1, "names");
+    lua_call(L, 0, 1);
+    names = lua_gettop(L);
+    sandbox_load_raises(L, (const char *)file->source.data, file->source.len, file->chunk_name,
+                        names);
+    lua_replace(L, names - 1);
+    lua_settop(L, names - 1);
+}
+
+/* Field `name` of the table on top, as text; borrowed from it. */
+static const char *text_field(lua_State *L, const char *name, size_t *len)
+{
+    const char *text;
+
+    lua_getfield(L, -1, name);
+    text = luaL_checklstring(L, -1, len);
+    lua_pop(L, 1);
+    return text;
+}
+
+/* Element `i` of the table on top, as text; borrowed from it. */
+static const char *text_at(lua_State *L, int i, size_t *len)
+{
+    const char *text;
+
+    lua_rawgeti(L, -1, i);
+    text = luaL_checklstring(L, -1, len);
+    lua_pop(L, 1);
+    return text;
+}
+
+static enum rule_hook hook_of(lua_State *L, const char *name)
+{
+    for (size_t i = 0; i < RULE_HOOKS; i++) {
+        if (strcmp(name, rule_hook_name((enum rule_hook)i)) == 0)
+            return (enum rule_hook)i;
+    }
+    luaL_error(L, "no hook '%s'", name);
+    return RULE_HOOKS;
+}
+
+/* The matchers of the list on top of the stack. */
+static void take_matchers_raises(lua_State *L, struct rule *rule)
+{
+    size_t count = lua_objlen(L, -1);
+    struct error err;
+
+    rule->matchers = mem_zalloc(count + 1, sizeof(*rule->matchers));
+    for (size_t i = 1; i <= count; i++) {
+        size_t name_len;
+        size_t value_len;
+        const char *name;
+        const char *value;
+        int type;
+
+        lua_rawgeti(L, -1, (int)i);
+        name = text_at(L, 1, &name_len);
+        lua_rawgeti(L, -1, 2);
+        type = (int)luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+        value = text_at(L, 3, &value_len);
+        if (matcher_init(&rule->matchers[rule->matcher_count], (enum matcher_type)type, name,
+                         name_len, value, value_len, NULL, &err) == -1)
+            luaL_error(L, "%s", err.text);
+        rule->matcher_count++;
+        lua_pop(L, 1);
+    }
+}
+
+/* The rule whose table is on top of the stack, into a zeroed struct that the set owns already. */
+static void take_rule_raises(lua_State *L, struct rule *rule)
+{
+    size_t len;
+    const char *text = text_field(L, "hook", &len);
+
+    rule->hook = hook_of(L, text);
+    text = text_field(L, "title", &len);
+    rule->title = mem_dup(text, len);
+    text = text_field(L, "script", &len);
+    rule->script = mem_dup(text, len);
+    lua_getfield(L, -1, "line");
+    rule->line = (int)luaL_checkinteger(L, -1);
+    lua_getfield(L, -2, "keep_ms");
+    if (lua_isnumber(L, -1)) {
+        double keep_ms = lua_tonumber(L, -1);
+
+        rule->keep_ms = isinf(keep_ms) || keep_ms >= 9e18 ? RETENTION_FOREVER : (int64_t)keep_ms;
+    }
+    lua_getfield(L, -3, "match");
+    if (lua_istable(L, -1))
+        take_matchers_raises(L, rule);
+    lua_pop(L, 3);
+}
+
+static void sort_by_hook(struct ruleset *set)
+{
+    for (size_t hook = 0; hook < RULE_HOOKS; hook++)
+        set->by_hook[hook] = mem_zalloc(set->rule_count + 1, sizeof(*set->by_hook[hook]));
+    for (size_t i = 0; i < set->rule_count; i++) {
+        struct rule *rule = &set->rules[i];
+
+        set->by_hook[rule->hook][set->hook_count[rule->hook]++] = rule;
+    }
+}
+
+/* Fills set->rules from the list on top of the stack. */
+static void take_rules_raises(lua_State *L, struct ruleset *set)
+{
+    size_t count = lua_objlen(L, -1);
+
+    if (count > MAX_RULES)
+        luaL_error(L, "more than %d rules", MAX_RULES);
+    set->rules = mem_zalloc(count + 1, sizeof(*set->rules));
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, (int)i);
+        set->rule_count++;
+        take_rule_raises(L, &set->rules[i - 1]);
+        lua_pop(L, 1);
+    }
+    sort_by_hook(set);
+}
+
+/* That another state of the same sources registered the same rules. */
+static void compare_rules_raises(lua_State *L, const struct ruleset *set)
+{
+    if (lua_objlen(L, -1) != set->rule_count)
+        luaL_error(L, "the scripts register other rules each time they are loaded");
+    for (size_t i = 0; i < set->rule_count; i++) {
+        size_t len;
+
+        lua_rawgeti(L, -1, (int)i + 1);
+        if (strcmp(text_field(L, "title", &len), set->rules[i].title) != 0)
+            luaL_error(L, "the scripts register other rules each time they are loaded");
+        lua_pop(L, 1);
+    }
+}
+
+void ruleset_load_raises(lua_State *L, struct ruleset *set, const struct script_file **current)
+{
+    int rules;
+    size_t count;
+
+    for (size_t i = 0; i < set->file_count; i++) {
+        *current = &set->files[i];
+        ruleset_load_file_raises(L, &set->files[i]);
+        lua_call(L, 0, 0);
+    }
+    *current = NULL;
+    sandbox_require_raises(L, "tidemark.tide");
+    lua_getfield(L, -1, "loaded");
+    lua_call(L, 0, 0);
+    lua_getfield(L, -1, "rules");
+    rules = lua_gettop(L);
+    if (set->rules == NULL)
+        take_rules_raises(L, set);
+    else
+        compare_rules_raises(L, set);
+    count = lua_objlen(L, rules);
+    lua_newtable(L);
+    for (size_t i = 1; i <= count; i++) {
+        lua_rawgeti(L, rules, (int)i);
+        lua_getfield(L, -1, "decide");
+        lua_rawseti(L, rules + 1, (int)i);
+        lua_pop(L, 1);
+    }
+}

@@ -1,0 +1,81 @@
+/* ruleset.h - the operator's scripts as they were read at one moment, and the rules they register.
+ *
+ * Immutable once ruleset_load was done, reference-counted; shared by all threads, each of which
+ * loads the same sources into its own state (core/script/rulebook.c). */
+#ifndef TIDE_SCRIPT_RULESET_H
+#define TIDE_SCRIPT_RULESET_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "model/matcher.h"
+
+struct lua_State;
+struct rule_stats;
+
+enum rule_hook { RULE_RETENTION, RULE_ADMIT, RULE_QUARANTINE, RULE_HOOKS };
+
+/* "retention", "admit" ...; static. */
+const char *rule_hook_name(enum rule_hook hook);
+
+struct rule {
+    enum rule_hook hook;
+    char *title;
+    char *script; /* as in messages */
+    int line;
+    struct matcher *matchers; /* all must accept the series; none: every series */
+    size_t matcher_count;
+    int64_t keep_ms; /* retention without a function: the answer (RETENTION_FOREVER); else 0 */
+    struct rule_stats *stats; /* borrowed; NULL in a set that was only checked */
+};
+
+struct script_file {
+    char *name;       /* file name, "keep.lua"; of a library without folder and ending */
+    char *chunk_name; /* "@FOLDER/keep.lua" */
+    struct buf source;
+};
+
+struct ruleset {
+    int references; /* atomic */
+    uint64_t version;
+    struct script_file *files; /* in order of name */
+    size_t file_count;
+    struct script_file *libraries;
+    size_t library_count;
+    struct rule *rules; /* in the order in which they were registered */
+    size_t rule_count;
+    struct rule **by_hook[RULE_HOOKS]; /* the same, by hook */
+    size_t hook_count[RULE_HOOKS];
+};
+
+/**
+ * Reads *.lua of a folder and of its lib/, without running anything.
+ *
+ * @param folder  "": an empty set
+ * @return owned reference, or NULL with err: IO (no such folder, unreadable file), LIMIT (sizes)
+ */
+TIDE_NODISCARD struct ruleset *ruleset_read(const char *folder, struct error *err);
+struct ruleset *ruleset_ref(struct ruleset *set);
+/** Takes NULL. */
+void ruleset_unref(struct ruleset *set);
+/** NULL when lib/ has no such file. */
+const struct script_file *ruleset_library(const struct ruleset *set, const char *name);
+/** The place of a rule in its set. */
+size_t ruleset_index(const struct ruleset *set, const struct rule *rule);
+
+#ifndef TIDE_CDEF
+/* For the inside of a sandbox_run of a state that binding_open_raises prepared. */
+
+/** Pushes the function of one file, in a fresh environment with tide and require. */
+void ruleset_load_file_raises(struct lua_State *L, const struct script_file *file);
+/**
+ * Runs all files. The first state that does so fills set->rules; in later ones they must be the
+ * same. Pushes a table of the rules' functions, by index from 1.
+ *
+ * @param current  out: the file that is running, for errors without a place
+ */
+void ruleset_load_raises(struct lua_State *L, struct ruleset *set,
+                         const struct script_file **current);
+#endif
+
+#endif

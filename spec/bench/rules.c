@@ -1,0 +1,147 @@
+/* rules.c - the cost of operator rules: a decision per series, in CPU nanoseconds.
+ *
+ * Usage: rules [SERIES]     (default 1,000,000; 8 labels each)
+ * Retention by a function that reads two labels, by a declared match, and admission that reads two
+ * labels; each over all series, answers not cached. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/logger.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "script/rulebook.h"
+#include "script/sandbox.h"
+
+static const char scripts[] =
+    "tide.retention('declared', { match = '{env=\"dev\"}', keep = '2d' })\n"
+    "local teams = { team1 = '400d', team2 = '7d' }\n"
+    "tide.retention('by team', function(series)\n"
+    "  if series.labels.env == 'prod' then return teams[series.labels.team] end\n"
+    "end)\n"
+    "tide.admit('no dev', function(series)\n"
+    "  if series.labels.env == 'dev' and series.labels.team == 'x' then return tide.drop 'dev' "
+    "end\n"
+    "end)\n";
+
+struct bench {
+    size_t count;
+    struct labels **labels;
+    const struct policy *policy;
+};
+
+static double cpu_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static struct labels *make_labels(size_t i, const char *env)
+{
+    static const char *const names[] = {"__name__", "env",  "team", "instance",
+                                        "job",      "zone", "path", "code"};
+    char values[8][40];
+    struct label list[8];
+
+    for (size_t j = 0; j < 8; j++)
+        snprintf(values[j], sizeof(values[j]), "%s_%zu", names[j], i * (j + 1) % 100003);
+    snprintf(values[1], sizeof(values[1]), "%s", env);
+    snprintf(values[2], sizeof(values[2]), "team%zu", i % 10);
+    for (size_t j = 0; j < 8; j++)
+        list[j] = (struct label){names[j], values[j], (uint32_t)strlen(names[j]),
+                                 (uint32_t)strlen(values[j])};
+    struct error err;
+    struct labels *labels = labels_new(list, 8, &err);
+
+    TIDE_ASSERT(labels != NULL);
+    return labels;
+}
+
+static void retention(const struct bench *bench, const char *what)
+{
+    uint64_t opinions = 0;
+    double start = cpu_ns();
+
+    for (size_t i = 0; i < bench->count; i++) {
+        struct series_view view = {.labels = bench->labels[i], .last_ms = 1000};
+
+        opinions += bench->policy->retention_of(bench->policy->ctx, &view).keep_ms > 0;
+    }
+    printf("%-44s %7.0f ns  (%" PRIu64 " opinions)\n", what,
+           (cpu_ns() - start) / (double)bench->count, opinions);
+}
+
+static void admission(const struct bench *bench)
+{
+    struct labels_builder builder;
+    char why[200];
+    double start = cpu_ns();
+
+    labels_builder_init(&builder);
+    for (size_t i = 0; i < bench->count; i++) {
+        labels_builder_reset(&builder, bench->labels[i]);
+        bench->policy->admit(bench->policy->ctx, &builder, why, sizeof(why));
+    }
+    labels_builder_destroy(&builder);
+    printf("%-44s %7.0f ns\n", "admission, a function reading two labels",
+           (cpu_ns() - start) / (double)bench->count);
+}
+
+static void fill(struct bench *bench, const char *env)
+{
+    for (size_t i = 0; i < bench->count; i++) {
+        labels_unref(bench->labels[i]);
+        bench->labels[i] = make_labels(i, env);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct bench *bench = arg;
+
+    bench->labels = mem_zalloc(bench->count, sizeof(struct labels *));
+    fill(bench, "prod");
+    retention(bench, "retention, a function reading two labels");
+    admission(bench);
+    fill(bench, "dev");
+    retention(bench, "retention, a declared match");
+    for (size_t i = 0; i < bench->count; i++)
+        labels_unref(bench->labels[i]);
+    mem_free(bench->labels);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct bench bench = {.count = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000000};
+    char folder[] = "/tmp/rules.XXXXXX";
+    char path[64];
+    struct error err;
+    struct thread thread;
+
+    TIDE_ASSERT(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof(path), "%s/a.lua", folder);
+    FILE *file = fopen(path, "w");
+
+    TIDE_ASSERT(file != NULL);
+    fputs(scripts, file);
+    fclose(file);
+    logger_set_level(LOG_LEVEL_ERROR);
+    struct rulebook_options options = {.folder = folder};
+    struct rulebook *book = rulebook_open(&options, &err);
+
+    unlink(path);
+    rmdir(folder);
+    if (book == NULL) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    bench.policy = rulebook_policy(book);
+    TIDE_ASSERT(thread_start(&thread, "bench", SANDBOX_STACK_BYTES, run, &bench, &err) == 0);
+    thread_join(&thread);
+    rulebook_close(book);
+    return 0;
+}

@@ -1,0 +1,561 @@
+-- Operator scripts through the policy that the store asks: answers, order, failures, reload.
+local ffi = require "ffi"
+local lfs = require "lfs"
+local json = require "cjson"
+local tide = require "spec.support.tide"
+local C = tide.load("base/buf.h", "base/clock.h", "base/metrics.h", "model/labels.h",
+  "store/policy.h", "base/logger.h", "script/rulebook.h")
+
+local FOREVER, DEFAULT = 9223372036854775807LL, -9223372036854775807LL - 1
+local NOW = 1700000000000
+
+setup(function() C.logger_set_level(C.LOG_LEVEL_ERROR) end)
+
+local folders = {}
+
+-- A scripts folder with the given files ("keep.lua" = text, "lib/x.lua" = text).
+local function write(folder, files)
+  for name, text in pairs(files) do
+    if name:find("^lib/") then lfs.mkdir(folder .. "/lib") end
+    local file = assert(io.open(folder .. "/" .. name, "w"))
+    file:write(text)
+    file:close()
+  end
+end
+
+local function folder_of(files)
+  local folder = os.tmpname()
+  os.remove(folder)
+  assert(lfs.mkdir(folder))
+  folders[#folders + 1] = folder
+  write(folder, files)
+  return folder
+end
+
+local clock = ffi.new("struct clock")
+local open_books = {}
+
+local function open(files, options)
+  C.clock_init_manual(clock, NOW)
+  local folder = type(files) == "table" and folder_of(files) or files
+  local given = ffi.new("struct rulebook_options", { folder = folder, clock = clock })
+  for name, value in pairs(options or {}) do given[name] = value end
+  local err = tide.error()
+  local book = C.rulebook_open(given, err)
+  if book == nil then return nil, (tide.text(err):gsub(folder:gsub("%p", "%%%0"), "SCRIPTS")) end
+  open_books[#open_books + 1] = book
+  return book, folder
+end
+
+after_each(function()
+  for _, book in ipairs(open_books) do C.rulebook_close(book) end
+  for _, folder in ipairs(folders) do os.execute("rm -r " .. folder) end
+  open_books, folders, alive = {}, {}, {}
+end)
+
+local alive = {} -- label blocks that views point to
+
+local function labels_of(map)
+  local names, err = {}, tide.error()
+  for name in pairs(map) do names[#names + 1] = name end
+  local list = ffi.new("struct label[?]", #names + 1)
+  for i, name in ipairs(names) do list[i - 1] = { name, map[name], #name, #map[name] } end
+  local labels = C.labels_new(list, #names, err)
+  assert(labels ~= nil, tide.text(err))
+  alive[#alive + 1] = ffi.gc(labels, C.labels_unref)
+  return labels
+end
+
+local function view_of(map, fields)
+  local view = ffi.new("struct series_view", { labels = labels_of(map), first_ms = NOW - 1000000,
+    last_ms = NOW - 5000, chunks = 7, bytes = 7 * 1024 })
+  for name, value in pairs(fields or {}) do view[name] = value end
+  return view
+end
+
+-- Days that a series is kept ("forever", "default"), and until when that holds, in seconds from
+-- now ("always").
+local function keep(book, map, fields)
+  local policy = C.rulebook_policy(book)
+  local view = view_of(map, fields)
+  local verdict = policy.retention_of(policy.ctx, view)
+  local days = verdict.keep_ms == FOREVER and "forever" or verdict.keep_ms == DEFAULT and
+    "default" or tonumber(verdict.keep_ms) / 86400000
+  return days, verdict.valid_until_ms == FOREVER and "always" or
+    (tonumber(verdict.valid_until_ms) - NOW) / 1000
+end
+
+-- What admission makes of a series: "as_is", "changed" or "drop"; labels afterwards; why.
+local function admit(book, map)
+  local policy = C.rulebook_policy(book)
+  local builder = ffi.new("struct labels_builder")
+  C.labels_builder_init(builder)
+  for name, value in pairs(map) do C.labels_builder_set(builder, name, #name, value, #value) end
+  local why = ffi.new("char[200]")
+  local verdict = tonumber(policy.admit(policy.ctx, builder, why, 200))
+  local after = {}
+  for i = 0, tonumber(builder.count) - 1 do
+    local label = builder.list[i]
+    if label.value_len > 0 then
+      after[ffi.string(label.name, label.name_len)] = ffi.string(label.value, label.value_len)
+    end
+  end
+  C.labels_builder_destroy(builder)
+  return ({ [0] = "as_is", "changed", "drop", "limit" })[verdict], after, ffi.string(why)
+end
+
+local function quarantine(book, map, damage)
+  local policy = C.rulebook_policy(book)
+  local view = map and view_of(map) or nil
+  local given = ffi.new("struct damage", damage or { file = "ab/cdef.db", text = "bad header",
+    offset = 1024, chunks_sound = 6, chunks_bad = 1 })
+  local verdict = tonumber(policy.quarantine(policy.ctx, view, given))
+  return ({ [0] = "quarantine", "salvage", "delete" })[verdict]
+end
+
+local function rules(book)
+  local buf = ffi.new("struct buf")
+  C.rulebook_describe(book, buf)
+  local text = ffi.string(buf.data, buf.len)
+  C.buf_destroy(buf)
+  return json.decode(text)
+end
+
+local function reload(book)
+  local err = tide.error()
+  return C.rulebook_reload(book, err) == 0, tide.text(err)
+end
+
+describe("without scripts", function()
+  it("the configuration decides", function()
+    local book = open ""
+    assert.same({ "default", "always" }, { keep(book, { a = "b" }) })
+    assert.same({ "as_is", { a = "b" }, "" }, { admit(book, { a = "b" }) })
+    assert.equal("quarantine", quarantine(book, { a = "b" }))
+    assert.same({}, rules(book))
+  end)
+
+  it("a folder that is not there refuses to open", function()
+    local book, problem = open "/nonexistent/scripts"
+    assert.is_nil(book)
+    assert.equal("cannot read the scripts in SCRIPTS: No such file or directory", problem)
+  end)
+end)
+
+describe("retention", function()
+  it("is the first answer, in order of files and rules", function()
+    local book = open {
+      ["20.lua"] = 'tide.retention("last", { keep = "9d" })',
+      ["10.lua"] = [[
+        tide.retention("debug", { match = '{__name__=~"debug_.+"}', keep = "2d" })
+        tide.retention("by team", function(series)
+          return ({ payments = "400d", lab = "7d", zoo = "forever" })[series.labels.team]
+        end)
+        tide.retention("seconds", { match = '{team="x",dc!~"a|b"}',
+          keep = function() return 86400 * 3 end })]],
+      ["notes.txt"] = "not a script",
+    }
+    assert.equal(2, keep(book, { __name__ = "debug_x", team = "payments" }))
+    assert.equal(400, keep(book, { __name__ = "up", team = "payments" }))
+    assert.equal(7, keep(book, { team = "lab" }))
+    assert.equal("forever", keep(book, { team = "zoo" }))
+    assert.equal(3, keep(book, { team = "x", dc = "c" }))
+    assert.equal(9, keep(book, { team = "x", dc = "a" }))
+    assert.equal(9, keep(book, { __name__ = "debug" }))
+  end)
+
+  it("holds for ever if only labels were read, else for an hour, or as said", function()
+    local book = open { ["a.lua"] = [[
+      tide.retention("labels", function(series) if series.labels.a == "1" then return "1d" end end)
+      tide.retention("last", function(series)
+        if series.labels.a == "2" and tide.ago(series.last) > 60 then return "2d" end
+      end)
+      tide.retention("said", { match = '{a="3"}', keep = function() return "3d", "10m" end })
+      tide.retention("size", { match = '{a="4"}', keep = function(series)
+        if series.bytes > 1000 and series.chunks == 7 and not series.archived then
+          return tide.days(4), tide.hours(5)
+        end
+      end })]] }
+    assert.same({ 1, "always" }, { keep(book, { a = "1" }) })
+    assert.same({ 2, 3600 }, { keep(book, { a = "2" }, { last_ms = NOW - 61000 }) })
+    assert.same({ "default", 3600 }, { keep(book, { a = "2" }) })
+    assert.same({ 3, 600 }, { keep(book, { a = "3" }) })
+    assert.same({ 4, 18000 }, { keep(book, { a = "4" }) })
+    assert.same({ "default", "always" }, { keep(book, { a = "5" }) })
+  end)
+
+  it("keeps everything when a rule is broken, whatever comes after it", function()
+    local cases = {
+      ["raises"] = 'error("no")',
+      ["nil index"] = "return series.labels.team.x",
+      ["unknown field"] = "return series.team",
+      ["no duration"] = 'return "15x"',
+      ["zero"] = "return 0",
+      ["negative"] = "return -5",
+      ["nan"] = "return 0/0",
+      ["table"] = "return {}",
+      ["boolean"] = "return false",
+      ["cdata"] = "return 1LL",
+      ["validity"] = 'return "1d", "soon"',
+      ["endless"] = "while true do end",
+      ["memory"] = "local t = {} while true do t[#t + 1] = {} end",
+      ["set"] = 'series.labels.a = "x"',
+    }
+    for name, body in pairs(cases) do
+      local book = open({ ["a.lua"] = 'tide.retention("broken", function(series) ' .. body ..
+        ' end) tide.retention("rest", { keep = "1d" })' }, { time_ms = 20 })
+      assert.equal("forever", (keep(book, { a = "1" })), name)
+      assert.equal(1, rules(book)[1].errors, name)
+    end
+  end)
+
+  it("knows durations without end and times of the ends of time", function()
+    local book = open { ["a.lua"] = [[
+      tide.retention("a", function(series)
+        if series.first == nil and series.last == nil then return math.huge end
+      end)]] }
+    assert.equal("forever", keep(book, { a = "1" },
+      { first_ms = DEFAULT, last_ms = FOREVER }))
+  end)
+
+  it("is answered while its scripts run in another rule's shadow", function()
+    local book = open { ["a.lua"] = [[
+      local kept
+      tide.retention("leak", function(series) kept = series end)
+      tide.retention("use", function() return kept.labels.a end)]] }
+    assert.equal(5, keep(book, { a = "5d" }))
+    assert.equal(6, keep(book, { a = "6d" }))
+  end)
+end)
+
+describe("admission", function()
+  it("changes, adds and removes labels", function()
+    local book = open { ["a.lua"] = [[
+      tide.admit("relabel", function(series)
+        local labels = series.labels
+        labels.pod_ip = nil
+        labels.env = (labels.env or "none"):upper()
+        labels["metric.kind"] = tide.replace(labels.__name__, "(.+)_(total|sum)", "$2")
+        labels.gone = ""
+      end)]] }
+    assert.same(
+      { "changed", { __name__ = "x_total", env = "PROD", ["metric.kind"] = "total" }, "" },
+      { admit(book, { __name__ = "x_total", env = "prod", pod_ip = "10.0.0.1", gone = "1" }) })
+    assert.same({ "changed", { __name__ = "up", env = "NONE" }, "" },
+      { admit(book, { __name__ = "up" }) })
+  end)
+
+  it("drops with title and reason, and asks nobody after", function()
+    local book = open { ["a.lua"] = [[
+      tide.admit("no dev", function(series)
+        if series.labels.env == "dev" then return tide.drop "development" end
+      end)
+      tide.admit("all", { match = '{a="b"}', decide = function(s) s.labels.seen = "yes" end })]] }
+    assert.same({ "drop", { env = "dev", a = "b" }, 'dropped by the rule "no dev": development' },
+      { admit(book, { env = "dev", a = "b" }) })
+    assert.same({ "changed", { a = "b", seen = "yes" }, "" }, { admit(book, { a = "b" }) })
+    assert.same({ "as_is", { a = "c" }, "" }, { admit(book, { a = "c" }) })
+    assert.equal(1, rules(book)[2].calls)
+  end)
+
+  it("lets later rules match what earlier ones set", function()
+    local book = open { ["a.lua"] = [[
+      tide.admit("one", function(s) s.labels.team = "a" end)
+      tide.admit("two", { match = '{team="a"}', decide = function(s) s.labels.team = "b" end })]] }
+    assert.same({ "changed", { team = "b" }, "" }, { admit(book, { team = "x" }) })
+  end)
+
+  it("takes back what a broken rule did, and goes on", function()
+    for _, body in ipairs { 'error("no")', "return 1", "return {}", "return { reason = 'x' }",
+      "return setmetatable({ reason = 'x' }, {})", "while true do end",
+      "for name in tide.pairs(s.labels) do s.labels[name] = nil end for i = 1, 9 do " ..
+      "for name in tide.pairs(s.labels) do s.labels[name] = nil end end",
+      "s.labels.x = 5", "s.labels.x = '\\255'", "s.labels[1] = 'x'", "s.labels[''] = 'x'",
+      "s.labels.x = ('x'):rep(70000)", "s.other = 1", "return s.last" } do
+      local book = open({ ["a.lua"] = [[
+        tide.admit("first", function(s) s.labels.first = "1" end)
+        tide.admit("broken", function(s) s.labels.a = nil s.labels.b = "2" ]] .. body .. [[ end)
+        tide.admit("third", function(s) s.labels.third = s.labels.a end)]] }, { time_ms = 20 })
+      assert.same({ "changed", { a = "1", first = "1", third = "1" }, "" },
+        { admit(book, { a = "1" }) }, body)
+      assert.equal(1, rules(book)[2].errors, body)
+    end
+  end)
+
+  it("walks labels", function()
+    local book = open { ["a.lua"] = [[
+      tide.admit("count", function(s)
+        local n = 0
+        for name, value in tide.pairs(s.labels) do n = n + #name + #value end
+        s.labels.n = tostring(n)
+      end)]] }
+    local _, after = admit(book, { aa = "bb", c = "ddd" })
+    assert.equal("8", after.n)
+  end)
+end)
+
+describe("quarantine", function()
+  local script = { ["a.lua"] = [[
+    tide.quarantine("counters", { match = '{__name__=~".+_total"}',
+      decide = function() return "salvage" end })
+    tide.quarantine("scratch", function(series, damage)
+      if series.labels.tmp and damage.chunks_bad > 0 and damage.offset == 1024 and
+        damage.chunks_sound == 6 and damage.file == "ab/cdef.db" and
+        damage.text == "bad header" then
+        return "delete"
+      end
+    end)
+    tide.quarantine("wrong", { match = '{wrong!=""}', decide = function() return "forget" end })]] }
+
+  it("is the first answer, and quarantine without one", function()
+    local book = open(script)
+    assert.equal("salvage", quarantine(book, { __name__ = "x_total", tmp = "1" }))
+    assert.equal("delete", quarantine(book, { __name__ = "x", tmp = "1" }))
+    assert.equal("quarantine", quarantine(book, { __name__ = "x" }))
+    assert.equal("quarantine", quarantine(book, nil))
+  end)
+
+  it("is quarantine when a rule is broken", function()
+    local book = open(script)
+    assert.equal("quarantine", quarantine(book, { wrong = "1" }))
+    assert.equal('quarantine rule "wrong" (' .. folders[1] .. "/a.lua:10): answered forget, not " ..
+      '"quarantine", "salvage" or "delete"', rules(book)[3].last_error)
+  end)
+end)
+
+describe("a rule", function()
+  it("is suspended after so many errors in a row, until the next reload", function()
+    local book, folder = open({ ["a.lua"] = [[
+      tide.retention("flaky", function(series)
+        if series.labels.a == "bad" then error("bad") end
+        return "1d"
+      end)
+      tide.admit("flaky", function() error("x") end)
+      tide.quarantine("flaky", function() error("x") end)]] }, { max_errors = 3 })
+    for _ = 1, 2 do keep(book, { a = "bad" }) end
+    assert.equal(1, keep(book, { a = "good" }))
+    for _ = 1, 2 do keep(book, { a = "bad" }) end
+    assert.is_false(rules(book)[1].suspended)
+    assert.same({ "forever", "always" }, { keep(book, { a = "bad" }) })
+    assert.is_true(rules(book)[1].suspended)
+    local calls = rules(book)[1].calls
+    assert.same({ "forever", "always" }, { keep(book, { a = "good" }) })
+    assert.equal(calls, rules(book)[1].calls)
+    for _ = 1, 5 do
+      assert.same({ "as_is", { a = "1" }, "" }, { admit(book, { a = "1" }) })
+      assert.equal("quarantine", quarantine(book, { a = "1" }))
+    end
+    assert.equal(3, rules(book)[2].calls)
+    assert.equal(3, rules(book)[3].calls)
+    write(folder, { ["a.lua"] = 'tide.retention("flaky", { keep = "3d" })' })
+    assert.is_true(reload(book))
+    assert.equal(3, keep(book, { a = "bad" }))
+    assert.equal(1, #rules(book))
+  end)
+
+  it("has errors with script, line and title", function()
+    local book, folder = open { ["team.lua"] = [[
+
+      local teams = require "teams"
+      tide.retention("by team", function(series)
+        return teams.of(series)
+      end)]], ["lib/teams.lua"] = [[
+      local teams = {}
+      function teams.of(series)
+
+        return series.labels.team .. "d"
+      end
+      return teams]] }
+    keep(book, { a = "1" })
+    assert.equal('retention rule "by team" (' .. folder .. "/team.lua:3): " .. folder ..
+      "/lib/teams.lua:4: attempt to concatenate field 'team' (a nil value)",
+      rules(book)[1].last_error)
+    assert.equal(8, keep(book, { team = "8" }))
+  end)
+
+  it("is counted in the metrics", function()
+    local metrics = ffi.gc(C.metrics_new(), C.metrics_free)
+    local book, folder = open({ ["a.lua"] = [[
+      tide.retention('the "first"', function(s) return s.labels.a end)]] }, { metrics = metrics })
+    keep(book, { a = "1d" })
+    keep(book, { a = "x" })
+    write(folder, { ["b.lua"] = 'tide.admit("b", function() end)' })
+    assert.is_true(reload(book))
+    keep(book, { a = "2d" })
+    local buf = ffi.new("struct buf")
+    C.metrics_write(metrics, buf)
+    local text = ffi.string(buf.data, buf.len)
+    C.buf_destroy(buf)
+    local function has(line) assert.is_truthy(text:find(line, 1, true), line .. "\n" .. text) end
+    has('tidemark_rule_calls_total{hook="retention",rule="the \\"first\\""} 3\n')
+    has('tidemark_rule_errors_total{hook="retention",rule="the \\"first\\""} 1\n')
+    has('tidemark_rule_calls_total{hook="admit",rule="b"} 0\n')
+  end)
+end)
+
+describe("loading", function()
+  local refused = {
+    { "tide.retention(", "SCRIPTS/a.lua:1: unexpected symbol near '<eof>'" },
+    { "\ntide.retain('x')", "SCRIPTS/a.lua:2: unknown name 'tide.retain'" },
+    { "tide.retention('x')", "SCRIPTS/a.lua:1: tide.retention: the second argument is a " ..
+      "function or { match = ..., keep = ... }" },
+    { "tide.retention({})", "SCRIPTS/a.lua:1: tide.retention: the second argument is a function " ..
+      "or { match = ..., keep = ... }" },
+    { "tide.retention(5, function() end)", "SCRIPTS/a.lua:1: tide.retention: the first argument " ..
+      "is the rule's title, a text" },
+    { "tide.retention('x', { match = 'up', keep = '15x' })",
+      'SCRIPTS/a.lua:1: tide.retention: keep: not a duration (try "15d" or "forever")' },
+    { "tide.retention('x', { match = 'up', keep = 0 })",
+      'SCRIPTS/a.lua:1: tide.retention: keep: not a duration (try "15d" or "forever")' },
+    { "tide.retention('x', { macth = 'up', keep = '1d' })",
+      "SCRIPTS/a.lua:1: tide.retention: unknown option macth (did you mean match?)" },
+    { "tide.retention('x', { match = '{a=1}', keep = '1d' })",
+      "SCRIPTS/a.lua:1: tide.retention: match: at character 2: a text in quotes is missing" },
+    { "tide.retention('x', { match = '{a=~\"(\"}', keep = '1d' })",
+      "SCRIPTS/a.lua:1: tide.retention: match: " },
+    { "tide.retention('x', { match = 7, keep = '1d' })",
+      "SCRIPTS/a.lua:1: tide.retention: match: not a text but a number" },
+    { "tide.admit('x', { match = 'up', decide = 7 })",
+      "SCRIPTS/a.lua:1: tide.admit: decide: not a function" },
+    { "tide.admit('x', function() end)\ntide.admit('x', function() end)",
+      'SCRIPTS/a.lua:2: tide.admit: the title "x" is taken by SCRIPTS/a.lua:1' },
+    { "tide.x = 1", "SCRIPTS/a.lua:1: cannot set tide.x: read-only" },
+    { "tide = nil", "SCRIPTS/a.lua:1: cannot set the global 'tide': write local in front of it" },
+    { "require 'nothing'", "SCRIPTS/a.lua:1: require: there is no lib/nothing.lua" },
+    { "require 'tidemark.env'", "SCRIPTS/a.lua:1: require: there is no lib/tidemark.env.lua" },
+    { "require 'self'", "SCRIPTS/lib/self.lua:1: require: self requires itself" },
+    { "local t = {} while true do t[#t + 1] = {} end",
+      "SCRIPTS/a.lua: used more than its 16384 KiB of memory" },
+    { "while true do pcall(error) end", "SCRIPTS/a.lua: ran longer than its time limit" },
+    { "error({})", "raised an error that is no text but a table" },
+  }
+  for i, case in ipairs(refused) do
+    it("is refused in case " .. i .. ": " .. case[2], function()
+      local book, problem = open { ["a.lua"] = case[1], ["lib/self.lua"] = "require 'self'" }
+      assert.is_nil(book)
+      assert.equal(case[2], problem:sub(1, #case[2]))
+    end)
+  end
+
+  it("registers nothing later", function()
+    local book = open { ["a.lua"] = [[
+      tide.retention("x", function()
+        tide.retention("y", { keep = "1d" })
+        return "1d"
+      end)]] }
+    assert.equal("forever", keep(book, { a = "1" }))
+    assert.is_truthy(rules(book)[1].last_error:find(
+      "a.lua:2: rules are registered while scripts load, not later", 1, true))
+  end)
+
+  it("shares modules among the files, each once", function()
+    local book = open { ["a.lua"] = 'local m = require "m" m.n = m.n + 1',
+      ["b.lua"] = 'local m = require "m" m.n = m.n + 1 local t = require "tidemark" ' ..
+        't.retention("n", function() return m.n .. "d" end)',
+      ["lib/m.lua"] = "return { n = 5 }" }
+    assert.equal(7, keep(book, { a = "1" }))
+  end)
+
+  it("costs at most 1 MiB a state at rest", function()
+    -- The limit holds for the state with everything loaded.
+    local book, problem = open({ ["a.lua"] = 'tide.retention("a", function() return "2d" end)' },
+      { memory_bytes = 1024 * 1024 })
+    assert.is_truthy(book, problem)
+    assert.equal(2, keep(book, { a = "1" }))
+  end)
+end)
+
+describe("reload", function()
+  it("swaps all scripts or none", function()
+    local book, folder = open { ["a.lua"] = 'tide.retention("a", { keep = "1d" })',
+      ["b.lua"] = 'tide.admit("b", function(s) s.labels.b = "1" end)' }
+    local policy = C.rulebook_policy(book)
+    assert.equal(1, tonumber(policy.version(policy.ctx)))
+    write(folder, { ["a.lua"] = 'tide.retention("a", { keep = "2d" })', ["b.lua"] = "oops" })
+    local ok, problem = reload(book)
+    assert.is_false(ok)
+    assert.equal(folder .. "/b.lua:1: '=' expected near '<eof>'", problem)
+    assert.equal(1, tonumber(policy.version(policy.ctx)))
+    assert.equal(1, keep(book, { a = "1" }))
+    assert.equal("changed", admit(book, { a = "1" }))
+    write(folder, { ["b.lua"] = "" })
+    assert.is_true(reload(book))
+    assert.equal(2, tonumber(policy.version(policy.ctx)))
+    assert.equal(2, keep(book, { a = "1" }))
+    assert.equal("as_is", admit(book, { a = "1" }))
+  end)
+end)
+
+describe("check", function()
+  local function check(files)
+    local folder, buf, err = folder_of(files), ffi.new("struct buf"), tide.error()
+    local count = C.rulebook_check(folder, buf, err)
+    local text = ffi.string(buf.data, buf.len):gsub(folder:gsub("%p", "%%%0"), "SCRIPTS")
+    C.buf_destroy(buf)
+    return count, text
+  end
+
+  it("finds nothing in good scripts", function()
+    assert.same({ 0, "" }, { check { ["a.lua"] = [[
+      local tide = require "tidemark"
+      local function days(n, ...) local t = { n = n, [1] = ... } return t.n .. "d" end
+      tide.retention("a", function(series)
+        for i = 1, 3 do if i == 2 then goto done end end
+        ::done::
+        for name, value in tide.pairs(series.labels) do tide.log.info(name .. value) end
+        return days(tonumber(series.labels.days), 1)
+      end)]],
+      ["lib/x.lua"] = "local m = {} function m.a.b:c(d, e) return self, d, e end return m" } })
+  end)
+
+  it("tells every syntax error and unknown name", function()
+    assert.same({ 4, [[
+SCRIPTS/lib/x.lua:1: unknown name os
+SCRIPTS/a.lua:3: '<eof>' expected near 'end'
+SCRIPTS/b.lua:1: unknown name tide.retnetion (did you mean tide.retention?)
+SCRIPTS/b.lua:2: unknown name serise
+]] }, { check { ["a.lua"] = "\n\nend", ["b.lua"] = "tide.retnetion('a', function(series)\n " ..
+      "return serise.labels.x end)", ["lib/x.lua"] = "return os.time()" } })
+  end)
+
+  it("tells rules that are never asked", function()
+    assert.same({ 2, [[
+SCRIPTS/a.lua:2: retention rule "same" is never asked: "team" (SCRIPTS/a.lua:1) answers before it
+SCRIPTS/a.lua:4: retention rule "late" is never asked: "all" (SCRIPTS/a.lua:3) answers before it
+]] }, { check { ["a.lua"] = [[tide.retention("team", { match = '{b="2", a="1"}', keep = "1d" })
+tide.retention("same", { match = '{a="1",b="2"}', keep = function() end })
+tide.retention("all", { keep = "1d" })
+tide.retention("late", { match = 'up', keep = "1d" })]] } })
+  end)
+end)
+
+describe("a selector", function()
+  local selector = require "tidemark.selector"
+
+  it("is taken apart", function()
+    assert.same({ { "__name__", 0, "up" } }, selector.parse "up")
+    assert.same({ { "__name__", 0, "a:b" }, { "x", 1, "1" }, { "y", 2, ".+" }, { "z", 3, "'" } },
+      selector.parse [[ a:b { x != "1" , y=~'.+', z!~"'", } ]])
+    assert.same({ { "__name__", 0, "http.requests" }, { "a b", 0, "c" } },
+      selector.parse [[{"http.requests", "a b"="c"}]])
+    assert.same({ { "a", 0, "\n\"\\A\195\164\1" } }, selector.parse [[{a="\n\"\\\x41\u00e4\001"}]])
+    assert.same({ { "a", 0, [[\n]] } }, selector.parse "{a=`\\n`}")
+    assert.same({}, selector.parse "{}")
+  end)
+
+  it("says where it is wrong", function()
+    for text, problem in pairs {
+      [""] = "neither a metric name nor {",
+      ["up{"] = "at character 4: a label name is missing",
+      ["up{a}"] = "at character 4: =, !=, =~ or !~ is missing after a",
+      ['up{a="b" c="d"}'] = "at character 10: neither , nor }",
+      ['up{a="b}'] = 'at character 4: a text without its closing "',
+      ['{a="\\q"}'] = "at character 2: unknown escape \\q",
+      ["up[5m]"] = "at character 3: something follows",
+    } do
+      local list, found = selector.parse(text)
+      assert.is_nil(list, text)
+      assert.equal(problem, found)
+    end
+  end)
+end)

@@ -1,0 +1,54 @@
+/* function_table.h - the functions of PromQL as the parser knows them: names and signatures.
+ *
+ * What they compute is the evaluator's, found by id. The built-in table is static; a server may add
+ * functions of its own at run time (struct function_set), which the parser then accepts. */
+#ifndef TIDE_PROMQL_FUNCTION_TABLE_H
+#define TIDE_PROMQL_FUNCTION_TABLE_H
+
+#include "base/base.h"
+
+enum expr_type {
+    EXPR_TYPE_NONE,
+    EXPR_TYPE_SCALAR,
+    EXPR_TYPE_STRING,
+    EXPR_TYPE_VECTOR,
+    EXPR_TYPE_RANGE
+};
+
+#define FUNCTION_MAX_ARGS 8
+/* Any number of the last argument. */
+#define FUNCTION_ANY_NUMBER (-1)
+
+struct function_row {
+    const char *name;
+    uint32_t id; /* place in the table; added functions follow from FUNCTION_FIRST_ADDED */
+    enum expr_type returns;
+    enum expr_type args[FUNCTION_MAX_ARGS]; /* types; EXPR_TYPE_NONE ends the list */
+    int optional; /* how many of the last argument may be missing or more: 0: none; n: the last
+                     listed one may be absent or be there up to n times; or FUNCTION_ANY_NUMBER */
+    bool experimental;
+};
+
+#define FUNCTION_FIRST_ADDED 1000
+
+/* Functions besides the built-in ones. Immutable while parsers may use it. */
+struct function_set {
+    const struct function_row *rows;
+    size_t count;
+};
+
+size_t function_table_count(void);
+/** The i-th built-in function, in order of names. Static. */
+const struct function_row *function_table_at(size_t i);
+/**
+ * Finds a function by its exact name: built-in ones first.
+ *
+ * @param added  may be NULL
+ * @return NULL when there is none
+ */
+const struct function_row *function_table_find(const char *name, size_t len,
+                                               const struct function_set *added);
+/** "scalar", "string", "instant vector", "range vector": words of messages. Static. */
+const char *expr_type_text(enum expr_type type);
+
+#endif

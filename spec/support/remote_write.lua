@@ -34,7 +34,9 @@ local function fixed64(value)
   return ffi.string(double, 8)
 end
 
-local function field(number, bytes) return string.char(number * 8 + 2) .. uvarint(#bytes) .. bytes end
+local function field(number, bytes)
+  return string.char(number * 8 + 2) .. uvarint(#bytes) .. bytes
+end
 
 -- A snappy block that holds `bytes` as they are.
 function remote_write.snappy(bytes)

@@ -12,6 +12,7 @@ local NOW = 1700000000000
 setup(function() C.logger_set_level(C.LOG_LEVEL_ERROR) end)
 
 local folders = {}
+local alive = {} -- label blocks that views point to
 
 -- A scripts folder with the given files ("keep.lua" = text, "lib/x.lua" = text).
 local function write(folder, files)
@@ -52,8 +53,6 @@ after_each(function()
   for _, folder in ipairs(folders) do os.execute("rm -r " .. folder) end
   open_books, folders, alive = {}, {}, {}
 end)
-
-local alive = {} -- label blocks that views point to
 
 local function labels_of(map)
   local names, err = {}, tide.error()

@@ -20,8 +20,11 @@
 #define SERIES_BATCH_RECORDS 62
 /* "94/130327cc8add45.db" and its terminator. */
 #define SERIES_FILE_NAME_BYTES 21
-/* For `expected_chunks`: whatever is there. */
+/* For `expected_chunks`: whatever is there; for `to`: the end. */
 #define SERIES_CHUNKS_ANY UINT64_MAX
+/* For mtime_ns: there is no file; nothing is known of it. */
+#define SERIES_MTIME_NONE (-1)
+#define SERIES_MTIME_UNKNOWN (-2)
 
 /* A chunk to be written; payload is borrowed for the call. */
 struct series_chunk {
@@ -40,7 +43,7 @@ struct series_record {
 
 struct series_file_stat {
     uint64_t chunks;
-    int64_t mtime_ns;    /* -1: no file */
+    int64_t mtime_ns;    /* or SERIES_MTIME_NONE */
     uint32_t rest_bytes; /* behind the last whole record: not 0 is damage */
 };
 
@@ -58,8 +61,8 @@ TIDE_NODISCARD int series_file_stat(struct volume *volume, uint64_t fp,
  * @param expected_chunks  in the file now; 0 makes it. SERIES_CHUNKS_ANY asks the file first
  * @param sync             make it durable before returning (strategy "always")
  * @param stat             out: after the append; its chunks - count is the index of the first new
- *                         one. After a failure: as the file is then (mtime_ns -2 if not even that
- *                         can be known). May be NULL
+ *                         one. After a failure: as the file is then (SERIES_MTIME_UNKNOWN if not
+ *                         even that can be asked). May be NULL
  * @return 0, or -1 with err: CONFLICT (nothing was written), IO (cut back to what it was)
  */
 TIDE_NODISCARD int series_file_append(struct volume *volume, uint64_t fp, uint64_t expected_chunks,
@@ -118,6 +121,7 @@ struct series_drop {
     uint64_t chunks_before; /* in the file */
     uint64_t keep_from;     /* index of the first record that stays */
     size_t new_skipped;     /* leading new chunks that are too old */
+    size_t new_count;       /* new chunks behind them */
     struct volume_writer *replacement;
 };
 

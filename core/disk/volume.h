@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "disk/kv.h"
 
-#define VOLUME_NAME_MAX 255
+#define VOLUME_NAME_MAX 511
 
 /* A piece of what is written; borrowed for the call. */
 struct volume_part {
@@ -59,7 +59,7 @@ struct volume_writer {
     int (*finish)(struct volume_writer *writer, bool sync, struct error *err);
     /**
      * Names it, atomically (the mtime stays that of the last write), and frees the writer, also
-     * on failure (then the old file is as it was).
+     * on failure (then the old file is as it was, unless only the sync of the folder failed).
      *
      * @param sync_folder  make the name durable
      * @param stat         out: of the new file; may be NULL
@@ -78,7 +78,7 @@ struct volume {
      * @param sync           make the bytes durable before returning
      * @param stat           out: after the write; may be NULL
      * @return 0, or -1 with err: CONFLICT (other size, nothing was written), IO. When a sync
-     *         failed, the bytes may be there: ask stat.
+     *         failed, the bytes are cut off again: write them anew, never trust a second sync.
      */
     int (*append)(struct volume *volume, const char *name, uint64_t expected_size,
                   const struct volume_part *parts, size_t count, bool sync,
@@ -141,7 +141,7 @@ struct volume {
 
 /**
  * Opens a folder of the local file system. With `make` it is made if missing, parents included
- * (0700). Nothing is written into it. The folder is named by its descriptor: it may be moved.
+ * (0700). Nothing is written into it.
  *
  * @return owned volume (its close), or NULL with err: NOT_FOUND, IO
  */

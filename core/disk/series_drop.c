@@ -80,7 +80,7 @@ static int start_of(const struct series_drop *drop, size_t count, double min_rat
     double limit = 0;
 
     if (min_ratio < 1)
-        limit = trunc((double)(drop->chunks_before + count) * min_ratio);
+        limit = floor((double)(drop->chunks_before + count) * min_ratio);
     if (isnan(min_ratio) || limit < 0)
         return error_set(err, ERR_INVALID, "shrink ratio %g is not between 0 and 1", min_ratio);
     *start = TIDE_MIN((uint64_t)limit, drop->chunks_before - 1);

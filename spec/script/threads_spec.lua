@@ -1,4 +1,4 @@
--- Rules asked by several threads while they are reloaded (under the thread sanitizer in make check).
+-- Rules asked by threads while they are reloaded (under the thread sanitizer in make check).
 
 local build = os.getenv("BUILD") or "build"
 

@@ -1,129 +1,16 @@
 -- Operator scripts through the policy that the store asks: answers, order, failures, reload.
 local ffi = require "ffi"
-local lfs = require "lfs"
-local json = require "cjson"
+local rules_support = require "spec.support.rules"
 local tide = require "spec.support.tide"
-local C = tide.load("base/buf.h", "base/clock.h", "base/metrics.h", "model/labels.h",
-  "store/policy.h", "base/logger.h", "script/rulebook.h")
+local C = rules_support.C
 
-local FOREVER, DEFAULT = 9223372036854775807LL, -9223372036854775807LL - 1
-local NOW = 1700000000000
+local FOREVER, DEFAULT, NOW = rules_support.FOREVER, rules_support.DEFAULT, rules_support.NOW
+local open, write, folder_of, reload = rules_support.open, rules_support.write,
+  rules_support.folder_of, rules_support.reload
+local keep, admit, quarantine, rules = rules_support.keep, rules_support.admit,
+  rules_support.quarantine, rules_support.rules
 
-setup(function() C.logger_set_level(C.LOG_LEVEL_ERROR) end)
-
-local folders = {}
-local alive = {} -- label blocks that views point to
-
--- A scripts folder with the given files ("keep.lua" = text, "lib/x.lua" = text).
-local function write(folder, files)
-  for name, text in pairs(files) do
-    if name:find("^lib/") then lfs.mkdir(folder .. "/lib") end
-    local file = assert(io.open(folder .. "/" .. name, "w"))
-    file:write(text)
-    file:close()
-  end
-end
-
-local function folder_of(files)
-  local folder = os.tmpname()
-  os.remove(folder)
-  assert(lfs.mkdir(folder))
-  folders[#folders + 1] = folder
-  write(folder, files)
-  return folder
-end
-
-local clock = ffi.new("struct clock")
-local open_books = {}
-
-local function open(files, options)
-  C.clock_init_manual(clock, NOW)
-  local folder = type(files) == "table" and folder_of(files) or files
-  local given = ffi.new("struct rulebook_options", { folder = folder, clock = clock })
-  for name, value in pairs(options or {}) do given[name] = value end
-  local err = tide.error()
-  local book = C.rulebook_open(given, err)
-  if book == nil then return nil, (tide.text(err):gsub(folder:gsub("%p", "%%%0"), "SCRIPTS")) end
-  open_books[#open_books + 1] = book
-  return book, folder
-end
-
-after_each(function()
-  for _, book in ipairs(open_books) do C.rulebook_close(book) end
-  for _, folder in ipairs(folders) do os.execute("rm -r " .. folder) end
-  open_books, folders, alive = {}, {}, {}
-end)
-
-local function labels_of(map)
-  local names, err = {}, tide.error()
-  for name in pairs(map) do names[#names + 1] = name end
-  local list = ffi.new("struct label[?]", #names + 1)
-  for i, name in ipairs(names) do list[i - 1] = { name, map[name], #name, #map[name] } end
-  local labels = C.labels_new(list, #names, err)
-  assert(labels ~= nil, tide.text(err))
-  alive[#alive + 1] = ffi.gc(labels, C.labels_unref)
-  return labels
-end
-
-local function view_of(map, fields)
-  local view = ffi.new("struct series_view", { labels = labels_of(map), first_ms = NOW - 1000000,
-    last_ms = NOW - 5000, chunks = 7, bytes = 7 * 1024 })
-  for name, value in pairs(fields or {}) do view[name] = value end
-  return view
-end
-
--- Days that a series is kept ("forever", "default"), and until when that holds, in seconds from
--- now ("always").
-local function keep(book, map, fields)
-  local policy = C.rulebook_policy(book)
-  local view = view_of(map, fields)
-  local verdict = policy.retention_of(policy.ctx, view)
-  local days = verdict.keep_ms == FOREVER and "forever" or verdict.keep_ms == DEFAULT and
-    "default" or tonumber(verdict.keep_ms) / 86400000
-  return days, verdict.valid_until_ms == FOREVER and "always" or
-    (tonumber(verdict.valid_until_ms) - NOW) / 1000
-end
-
--- What admission makes of a series: "as_is", "changed" or "drop"; labels afterwards; why.
-local function admit(book, map)
-  local policy = C.rulebook_policy(book)
-  local builder = ffi.new("struct labels_builder")
-  C.labels_builder_init(builder)
-  for name, value in pairs(map) do C.labels_builder_set(builder, name, #name, value, #value) end
-  local why = ffi.new("char[200]")
-  local verdict = tonumber(policy.admit(policy.ctx, builder, why, 200))
-  local after = {}
-  for i = 0, tonumber(builder.count) - 1 do
-    local label = builder.list[i]
-    if label.value_len > 0 then
-      after[ffi.string(label.name, label.name_len)] = ffi.string(label.value, label.value_len)
-    end
-  end
-  C.labels_builder_destroy(builder)
-  return ({ [0] = "as_is", "changed", "drop", "limit" })[verdict], after, ffi.string(why)
-end
-
-local function quarantine(book, map, damage)
-  local policy = C.rulebook_policy(book)
-  local view = map and view_of(map) or nil
-  local given = ffi.new("struct damage", damage or { file = "ab/cdef.db", text = "bad header",
-    offset = 1024, chunks_sound = 6, chunks_bad = 1 })
-  local verdict = tonumber(policy.quarantine(policy.ctx, view, given))
-  return ({ [0] = "quarantine", "salvage", "delete" })[verdict]
-end
-
-local function rules(book)
-  local buf = ffi.new("struct buf")
-  C.rulebook_describe(book, buf)
-  local text = ffi.string(buf.data, buf.len)
-  C.buf_destroy(buf)
-  return json.decode(text)
-end
-
-local function reload(book)
-  local err = tide.error()
-  return C.rulebook_reload(book, err) == 0, tide.text(err)
-end
+after_each(rules_support.close_all)
 
 describe("without scripts", function()
   it("the configuration decides", function()
@@ -315,9 +202,9 @@ describe("quarantine", function()
   end)
 
   it("is quarantine when a rule is broken", function()
-    local book = open(script)
+    local book, folder = open(script)
     assert.equal("quarantine", quarantine(book, { wrong = "1" }))
-    assert.equal('quarantine rule "wrong" (' .. folders[1] .. "/a.lua:10): answered forget, not " ..
+    assert.equal('quarantine rule "wrong" (' .. folder .. "/a.lua:10): answered forget, not " ..
       '"quarantine", "salvage" or "delete"', rules(book)[3].last_error)
   end)
 end)

@@ -1,0 +1,117 @@
+-- docs/lua-api.md: every example runs and answers as the page says; every name of tide is on it.
+local rules = require "spec.support.rules"
+local selector = require "tidemark.selector"
+local units = require "tidemark.units"
+
+-- The examples: { line, lua = source, try = { { line, kind, series, answer } } }.
+local function examples_of(path)
+  local examples, open, number = {}, nil, 0
+  for line in io.lines(path) do
+    number = number + 1
+    if line == "```lua" then
+      open = { line = number, source = {}, try = {} }
+      examples[#examples + 1] = open
+    elseif line == "```try" then
+      open = examples[#examples]
+      open.trying = true
+    elseif line == "```" then
+      open = nil
+    elseif open and open.trying then
+      local kind, series, answer = line:match("^(%a+)%s+(.-)%s+%->%s+(.+)$")
+      assert(kind, path .. ":" .. number .. ": not a line of questions: " .. line)
+      table.insert(open.try, { line = number, kind = kind, series = series, answer = answer })
+    elseif open then
+      table.insert(open.source, line)
+    end
+  end
+  return examples
+end
+
+local function labels_of(text)
+  local map = {}
+  for _, matcher in ipairs(assert(selector.parse(text))) do
+    assert(matcher[2] == 0, text)
+    map[matcher[1]] = matcher[3]
+  end
+  return map
+end
+
+local ask = {}
+
+function ask.keep(book, labels)
+  local failed = 0
+  for _, rule in ipairs(rules.rules(book)) do failed = failed + rule.errors end
+  local days = rules.keep(book, labels)
+  for _, rule in ipairs(rules.rules(book)) do failed = failed - rule.errors end
+  if days == "default" then return "the configuration's" end
+  if failed ~= 0 then return days .. ", for the rule is broken" end
+  return days == "forever" and days or units.duration_text(days * 86400000)
+end
+
+function ask.admit(book, labels)
+  local verdict, after, why = rules.admit(book, labels)
+  if verdict == "drop" then return why end
+  local list = {}
+  for name, value in pairs(after) do
+    if name ~= "__name__" then list[#list + 1] = ('%s="%s"'):format(name, value) end
+  end
+  table.sort(list)
+  return (after.__name__ or "") .. (#list > 0 and "{" .. table.concat(list, ",") .. "}" or "")
+end
+
+function ask.damage(book, labels) return rules.quarantine(book, labels) end
+
+describe("docs/lua-api.md", function()
+  after_each(rules.close_all)
+
+  local examples = examples_of("docs/lua-api.md")
+
+  it("has examples with questions", function()
+    local questions = 0
+    for _, example in ipairs(examples) do questions = questions + #example.try end
+    assert.is_true(#examples >= 6 and questions >= 15)
+  end)
+
+  for _, example in ipairs(examples) do
+    it("has an example on line " .. example.line .. " that answers as it says", function()
+      local book, problem = rules.open { ["example.lua"] = table.concat(example.source, "\n") }
+      assert.is_truthy(book, problem)
+      for _, try in ipairs(example.try) do
+        assert.equal(try.answer, ask[try.kind](book, labels_of(try.series)), "line " .. try.line)
+      end
+    end)
+  end
+
+  local function page()
+    local file = assert(io.open("docs/lua-api.md"))
+    local text = file:read("*a")
+    file:close()
+    return text
+  end
+
+  -- A script sees whether each is there; the page and this list are kept apart from the sources.
+  local offered = {
+    [""] = "assert error ipairs next pairs pcall rawequal select setmetatable tonumber tostring " ..
+      "type unpack xpcall require",
+    ["table."] = "concat insert remove sort",
+    ["string."] = "byte char find format len lower rep reverse sub upper",
+    ["tide."] = "seconds minutes hours days weeks duration size now ago matches replace pairs log " ..
+      "drop retention admit quarantine",
+  }
+
+  it("names everything that is offered", function()
+    local text = page()
+    for prefix, names in pairs(offered) do
+      for name in names:gmatch("%a+") do
+        assert.is_truthy(rules.open { ["a.lua"] = "assert(" .. prefix .. name .. ")" }, name)
+        assert.is_truthy(text:find("%f[%w]" .. name .. "%f[%W]"), name)
+      end
+    end
+  end)
+
+  it("names nothing of tide that is not offered", function()
+    for name in page():gmatch("`tide%.(%a+)") do
+      assert.is_truthy((offered["tide."] .. " "):find(name .. " ", 1, true), name)
+    end
+  end)
+end)

@@ -189,6 +189,17 @@ static bool sync_folder(struct wal *wal)
     return false;
 }
 
+/* A write that failed may have left a part of its bytes. */
+static void cut_back(struct wal *wal)
+{
+    char name[WAL_NAME_BYTES];
+    struct error ignored;
+
+    wal_file_name(name, wal->file_segment);
+    if (wal->options.volume->truncate(wal->options.volume, name, wal->file_len, &ignored) != 0)
+        return; /* not there yet, or the next append says what is wrong */
+}
+
 /* Appends bytes to the current file, again and again until the system takes them: no record is
  * ever dropped. Gives up only when the log is being closed. */
 static bool write_bytes(struct wal *wal, const uint8_t *bytes, size_t len)
@@ -200,6 +211,7 @@ static bool write_bytes(struct wal *wal, const uint8_t *bytes, size_t len)
         bool stopping;
 
         counter_add(&wal->errors_total, 1);
+        cut_back(wal);
         log_warn_limited("log cannot be written, retrying", "error=\"%s\"", err.text);
         lock_acquire(&wal->lock);
         cond_wait_for(&wal->wake, &wal->lock, RETRY_NS);

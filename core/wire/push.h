@@ -63,6 +63,7 @@ struct push_skipped {
 /* One push: what the decoder is told, and what it tells beside batch and result. */
 struct push {
     int64_t now_ms;             /* the time of samples that carry none */
+    bool keep_created;          /* store OpenMetrics' _created samples too */
     metadata_sink *on_metadata; /* may be NULL */
     void *metadata_ctx;
     struct push_skipped skipped; /* added to */

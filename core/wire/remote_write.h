@@ -14,7 +14,7 @@
  * the sink. A TimeSeries that is broken inside is refused, the others stay. An empty body is good.
  *
  * @return 0, or -1 with err: INVALID (broken outside of the series: cut off, or no protobuf)
- * Cost: about 45 ns a series of 8 labels and one sample, no allocation once the batch has grown.
+ * Cost: about 50 ns a series of 8 labels and one sample, no allocation once the batch has grown.
  */
 TIDE_NODISCARD int remote_write_decode(const uint8_t *body, size_t len, struct push *push,
                                        struct batch *batch, struct append_result *result,

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "wire/exposition.h"
 #include "wire/protobuf.h"
 #include "wire/remote_write.h"
 #include "wire/snappy_block.h"
@@ -102,6 +103,54 @@ static void run_remote_write(struct job *job)
     check(job, status, &result, &err);
 }
 
+static void make_text(struct job *job)
+{
+    for (size_t i = 0; i < SERIES; i++) {
+        char values[8][64];
+
+        fill_values(i, values);
+        buf_printf(&job->body, "%s{", values[0]);
+        for (size_t l = 1; l < 8; l++)
+            buf_printf(&job->body, "%s%s=\"%s\"", l > 1 ? "," : "", names[l], values[l]);
+        buf_printf(&job->body, "} %.3f 1700000000%03zu\n", (double)i * 1.5, i);
+    }
+    job->items = SERIES;
+}
+
+static void run_text(struct job *job)
+{
+    struct push push = {.now_ms = 1700000000000};
+    struct append_result result;
+    struct error err;
+    int status;
+
+    append_result_init(&result);
+    batch_reset(&job->batch);
+    status =
+        exposition_decode_text(job->body.data, job->body.len, &push, &job->batch, &result, &err);
+    check(job, status, &result, &err);
+}
+
+/* What a new series costs beside: its labels are read once. */
+static void run_text_labels(struct job *job)
+{
+    struct labels_builder labels;
+    struct arena scratch = {0};
+    struct error err;
+
+    run_text(job);
+    labels_builder_init(&labels);
+    for (size_t i = 0; i < job->batch.entry_count; i++) {
+        labels_builder_reset(&labels, NULL);
+        arena_reset(&scratch);
+        if (job->batch.parse(job->batch.entries[i].block, job->batch.entries[i].block_len,
+                             job->batch.parse_ctx, &scratch, &labels, &err) != 0)
+            exit(1);
+    }
+    labels_builder_destroy(&labels);
+    arena_destroy(&scratch);
+}
+
 static void make_snappy(struct job *job)
 {
     struct buf plain;
@@ -153,6 +202,8 @@ int main(int argc, char **argv)
     } jobs[] = {
         {"snappy", "series", make_snappy, run_snappy},
         {"remote_write", "series", make_remote_write, run_remote_write},
+        {"text 0.0.4", "line", make_text, run_text},
+        {"text, all labels new", "line", make_text, run_text_labels},
     };
 
     for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {

@@ -177,6 +177,7 @@ struct chunk_reader {
     uint32_t position; /* varbit: bits */
     uint32_t end;
     uint32_t run;
+    uint32_t counter_at; /* varbit: where the counter of the last run is, 0: no run at the end */
     uint8_t value_encoding;
     uint8_t closed;
     uint8_t leading;

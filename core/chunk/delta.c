@@ -71,6 +71,8 @@ void delta_load(struct chunk_head *head, const struct chunk_writer *writer, cons
     head->value_width = payload[1];
     head->flags = payload[2];
     head->used = get_le16(payload + USED_AT);
+    /* Half an entry at the end: whatever came behind it would be read askew. */
+    head->sealed = (head->used - DELTA_FIELDS) % (head->time_width + head->value_width) != 0;
     chunk_head_reserve(head, writer, head->used - DELTA_FIELDS);
     memcpy(head->bytes, payload + DELTA_FIELDS, head->used - DELTA_FIELDS);
 }

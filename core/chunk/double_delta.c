@@ -108,6 +108,8 @@ void double_delta_load(struct chunk_head *head, const struct chunk_writer *write
     head->slope.value_delta = bits_double(get_le64(payload + 29));
     if (head->used == DOUBLE_DELTA_FIELDS)
         return;
+    /* Half an entry at the end: whatever came behind it would be read askew. */
+    head->sealed = (head->used - DOUBLE_DELTA_FIELDS) % (head->time_width + head->value_width) != 0;
     chunk_head_reserve(head, writer, head->used - DOUBLE_DELTA_FIELDS);
     memcpy(head->bytes, payload + DOUBLE_DELTA_FIELDS, head->used - DOUBLE_DELTA_FIELDS);
 }

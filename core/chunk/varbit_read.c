@@ -151,15 +151,17 @@ static inline void stream_store(const struct stream *s, struct chunk_reader *rea
 }
 
 /* A time code at s->position: the change of the delta, or the length of a run less 1. */
-static inline int64_t next_time(struct stream *s, uint32_t *run)
+static inline int64_t next_time(struct stream *s, uint32_t *run, uint32_t *counter_at)
 {
     uint64_t window = bits_window(s->bytes, s->position);
 
     if ((window >> 63) == 0) {
+        *counter_at = s->position + 1;
         *run = (uint32_t)(window >> 56);
         s->position += 8;
         return 0;
     }
+    *counter_at = 0;
     if ((window >> 62) == 2) {
         s->position += 8;
         return bits_signed(window << 2, 6);
@@ -178,7 +180,7 @@ static inline size_t read_body(struct chunk_reader *reader, int64_t *times_ms, d
                                size_t cap, int encoding)
 {
     struct stream s;
-    uint32_t end = reader->end, run = reader->run;
+    uint32_t end = reader->end, run = reader->run, counter_at = reader->counter_at;
     uint64_t time = (uint64_t)reader->time_ms, delta = (uint64_t)reader->delta_ms;
     size_t n = 0;
     bool damaged = false;
@@ -206,7 +208,7 @@ static inline size_t read_body(struct chunk_reader *reader, int64_t *times_ms, d
         }
         if (s.position >= end)
             break;
-        delta += (uint64_t)next_time(&s, &run);
+        delta += (uint64_t)next_time(&s, &run, &counter_at);
         if (TIDE_UNLIKELY(!next_value(&s, encoding) || s.position > end)) {
             damaged = true;
             break;
@@ -219,6 +221,7 @@ static inline size_t read_body(struct chunk_reader *reader, int64_t *times_ms, d
     reader->time_ms = (int64_t)time;
     reader->delta_ms = (int64_t)delta;
     reader->run = damaged ? 0 : run;
+    reader->counter_at = counter_at;
     if (damaged)
         reader->position = VARBIT_BITS + 1;
     return n;

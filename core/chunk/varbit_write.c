@@ -329,15 +329,18 @@ static bool footer_fits(const struct chunk_head *head, const struct chunk_reader
     unsigned leading = head->varbit.last_code >> 24;
     unsigned significant = head->varbit.last_code >> 16 & 0xff;
 
+    /* Nothing in the payload yet, so nothing to remember of it. */
+    if (head->used <= VARBIT_START && (counter_at != 0 || head->varbit.last_code != 0))
+        return false;
     if (head->used < VARBIT_START)
         return true;
     if (head->used == VARBIT_START)
         return head->varbit.first_delta == head->varbit.last_delta &&
-               head->last_ms - head->first_ms == (int64_t)head->varbit.first_delta;
+               (uint64_t)head->last_ms - (uint64_t)head->first_ms == head->varbit.first_delta;
     if (head->last_ms != at_end->time_ms || !same_bits(head->last_value, at_end->value) ||
         (int64_t)head->varbit.last_delta != at_end->delta_ms)
         return false;
-    if (counter_at != 0 && (counter_at <= VARBIT_START || counter_at + 7 > head->used))
+    if (counter_at != at_end->counter_at)
         return false;
     if (encoding == VALUE_INTEGER)
         return (int32_t)head->varbit.last_code == at_end->value_delta;

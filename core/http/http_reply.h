@@ -1,0 +1,62 @@
+/* http_reply.h - what a route answers: status, fields, and a body at once or piece by piece.
+ *
+ * The server adds Date, Content-Length or chunks, Connection, CORS and Vary, and compresses what is
+ * worth it. A zeroed reply is 200 without a body. One owner at a time. */
+#ifndef TIDE_HTTP_HTTP_REPLY_H
+#define TIDE_HTTP_HTTP_REPLY_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/error.h"
+
+/* A body made while it is sent. One function at a time, on the thread that ran the route's kind:
+ * each piece is asked for when the one before has left, so a slow reader holds one piece. */
+struct http_stream {
+    /* Appends the next piece (aim at HTTP_PIECE_BYTES); false when it was the last one. */
+    bool (*produce)(void *ctx, struct buf *out);
+    /* Called once, whatever happened. */
+    void (*free)(void *ctx);
+    void *ctx;
+};
+
+#define HTTP_PIECE_BYTES ((size_t)256 << 10)
+
+struct http_reply {
+    int status;                /* 0 is 200 */
+    const char *content_type;  /* static; NULL when there is no body */
+    struct buf body;           /* owned */
+    struct buf fields;         /* further header lines, each with its CR LF; owned */
+    struct http_stream stream; /* when produce is set; what is in body goes first */
+    bool close;                /* close the connection behind the answer */
+    bool coded;                /* body is compressed already */
+};
+
+#define HTTP_TYPE_JSON "application/json"
+#define HTTP_TYPE_TEXT "text/plain; charset=utf-8"
+#define HTTP_TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
+#define HTTP_TYPE_HTML "text/html; charset=utf-8"
+
+/** Empties it, keeping small buffers; frees a stream that was never taken. */
+void http_reply_reset(struct http_reply *reply);
+void http_reply_destroy(struct http_reply *reply);
+/** Adds a header line. The value must not hold line ends (asserted). */
+void http_reply_field(struct http_reply *reply, const char *name, const char *format, ...)
+    TIDE_PRINTF(3, 4);
+/** Status and a line of plain text. */
+void http_reply_text(struct http_reply *reply, int status, const char *text);
+/**
+ * The API's error: {"status":"error","errorType":type,"error":text}; replaces the body.
+ */
+void http_reply_error(struct http_reply *reply, int status, const char *type, const char *format,
+                      ...) TIDE_PRINTF(4, 5);
+/** The same with status and type of err's code; overload gets Retry-After. */
+void http_reply_failure(struct http_reply *reply, const struct error *err);
+/** HTTP status and the API's errorType of an error code. */
+int http_status_of(enum error_code code, const char **type);
+/** "Not Found"; "Status" for numbers without a name. Static. */
+const char *http_status_text(int status);
+
+/** Appends a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
+void http_json_string(struct buf *out, const char *text, size_t len);
+
+#endif

@@ -1,0 +1,225 @@
+#include "http/http_server.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <http_parser.h>
+
+#include "base/logger.h"
+#include "base/mem.h"
+#include "http/acceptor.h"
+#include "http/http_site.h"
+#include "http/listener.h"
+#include "http/query_pool.h"
+#include "http/worker.h"
+#include "script/config.h"
+
+/* Compiled regular expressions that are kept. */
+#define REGEXES 1024
+/* Descriptors that are not connections: files of the store, listeners, loops. */
+#define OTHER_DESCRIPTORS 256
+
+struct http_server {
+    struct http_site site;
+    struct listener *listeners;
+    size_t listener_count;
+    struct worker **workers;
+    size_t worker_count;
+    struct acceptor *acceptor;
+};
+
+/* --- options -----------------------------------------------------------------------------------
+ */
+
+void http_options_init(struct http_options *options)
+{
+    *options = (struct http_options){
+        .connections = 512,
+        .header_bytes = 64 << 10,
+        .body_bytes = 64 << 20,
+        .decompressed_bytes = 256 << 20,
+        .header_timeout_ms = 10000,
+        .body_timeout_ms = 60000,
+        .idle_timeout_ms = 300000,
+        .drain_timeout_ms = 10000,
+        .query_threads = 20,
+        .query_queue = 1000,
+        .query_timeout_ms = 120000,
+        .query_max_samples = 50000000,
+        .query_max_series = 1000000,
+        .query_max_points = 11000,
+        .query_max_bytes = 64 << 10,
+        .query_lookback_ms = 300000,
+        .version = "unknown",
+    };
+}
+
+void http_options_configure(struct http_options *options, const struct config *config)
+{
+    options->listen = config->listen;
+    options->listen_count = config->listen_count;
+    options->workers = (size_t)config->http.workers;
+    options->connections = (size_t)config->http.connections;
+    options->header_bytes = (size_t)config->http.header_bytes;
+    options->body_bytes = (size_t)config->http.body_bytes;
+    options->decompressed_bytes = (size_t)config->http.decompressed_bytes;
+    options->header_timeout_ms = config->http.header_timeout_ms;
+    options->body_timeout_ms = config->http.body_timeout_ms;
+    options->idle_timeout_ms = config->http.idle_timeout_ms;
+    options->drain_timeout_ms = config->http.drain_timeout_ms;
+    options->query_threads = (size_t)config->query.concurrency;
+    options->query_timeout_ms = config->query.timeout_ms;
+    options->query_max_samples = (size_t)config->query.max_samples;
+    options->query_max_series = (size_t)config->query.max_series;
+    options->query_max_points = (size_t)config->query.max_points;
+    options->query_max_bytes = (size_t)config->query.max_length_bytes;
+    options->query_lookback_ms = config->query.lookback_ms;
+}
+
+/* --- what all share ----------------------------------------------------------------------------
+ */
+
+struct store *http_site_store(const struct http_site *site)
+{
+    return __atomic_load_n(&site->opened, __ATOMIC_ACQUIRE);
+}
+
+bool http_site_stopping(const struct http_site *site)
+{
+    return __atomic_load_n(&site->stopping, __ATOMIC_RELAXED) != 0;
+}
+
+int64_t http_site_wall_ms(const struct http_site *site)
+{
+    return clock_wall_ms(site->clock);
+}
+
+static size_t default_workers(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return processors < 1 ? 1 : TIDE_MIN((size_t)processors, (size_t)8);
+}
+
+/* Raises the limit on descriptors to what the connections need, or says that it is too low. */
+static void provide_descriptors(size_t connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = connections + OTHER_DESCRIPTORS;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = TIDE_MIN(wanted, limit.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        log_warn("fewer descriptors than connections are allowed",
+                 "http.connections=%zu descriptors=%zu", connections, (size_t)limit.rlim_cur);
+}
+
+static void init_site(struct http_site *site, const struct http_options *options)
+{
+    struct http_routes own = http_routes_all();
+    struct http_route *list;
+
+    site->options = *options;
+    site->version = mem_dup(options->version, strlen(options->version));
+    site->options.version = site->version;
+    site->clock = options->clock != NULL ? options->clock : clock_system();
+    site->start_ms = clock_wall_ms(site->clock);
+    site->regexes = regex_cache_new(REGEXES);
+    list = mem_zalloc(own.count + options->route_count, sizeof(*list));
+    memcpy(list, own.list, own.count * sizeof(*list));
+    if (options->route_count > 0)
+        memcpy(list + own.count, options->routes, options->route_count * sizeof(*list));
+    site->routes = (struct http_routes){list, own.count + options->route_count};
+    site->counters = http_counters_new(site);
+}
+
+static void destroy_site(struct http_site *site)
+{
+    http_counters_free(site->counters);
+    regex_cache_free(site->regexes);
+    mem_free((void *)site->routes.list);
+    mem_free(site->version);
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+static int open_listeners(struct http_server *server, struct error *err)
+{
+    const struct http_options *options = &server->site.options;
+
+    server->listeners = mem_zalloc(options->listen_count + 1, sizeof(*server->listeners));
+    for (; server->listener_count < options->listen_count; server->listener_count++) {
+        if (listener_open(&server->listeners[server->listener_count],
+                          options->listen[server->listener_count], err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int start_threads(struct http_server *server, struct error *err)
+{
+    struct http_site *site = &server->site;
+    size_t count = site->options.workers > 0 ? site->options.workers : default_workers();
+
+    site->pool = query_pool_start(site->options.query_threads, site->options.query_queue, err);
+    if (site->pool == NULL)
+        return -1;
+    server->workers = mem_zalloc(count, sizeof(struct worker *));
+    for (; server->worker_count < count; server->worker_count++) {
+        server->workers[server->worker_count] = worker_start(site, server->worker_count, err);
+        if (server->workers[server->worker_count] == NULL)
+            return -1;
+    }
+    server->acceptor = acceptor_start(site, server->listeners, server->listener_count,
+                                      server->workers, server->worker_count, err);
+    return server->acceptor != NULL ? 0 : -1;
+}
+
+struct http_server *http_server_start(const struct http_options *options, struct error *err)
+{
+    struct http_server *server = mem_zalloc(1, sizeof(*server));
+
+    http_parser_set_max_header_size((uint32_t)HTTP_HEAD_MAX_BYTES);
+    provide_descriptors(options->connections);
+    init_site(&server->site, options);
+    if (open_listeners(server, err) != 0 || start_threads(server, err) != 0) {
+        http_server_stop(server);
+        return NULL;
+    }
+    for (size_t i = 0; i < server->listener_count; i++)
+        log_info("listening", "address=%s", server->listeners[i].address);
+    return server;
+}
+
+void http_server_open(struct http_server *server, struct store *store)
+{
+    TIDE_ASSERT(store != NULL && http_site_store(&server->site) == NULL);
+    __atomic_store_n(&server->site.opened, store, __ATOMIC_RELEASE);
+}
+
+const char *http_server_address(const struct http_server *server, size_t i)
+{
+    TIDE_ASSERT(i < server->listener_count);
+    return server->listeners[i].address;
+}
+
+void http_server_stop(struct http_server *server)
+{
+    if (server == NULL)
+        return;
+    __atomic_store_n(&server->site.stopping, 1, __ATOMIC_RELAXED);
+    acceptor_stop(server->acceptor);
+    for (size_t i = 0; i < server->listener_count; i++)
+        listener_close(&server->listeners[i]);
+    for (size_t i = 0; i < server->worker_count; i++)
+        worker_drain(server->workers[i]);
+    for (size_t i = 0; i < server->worker_count; i++)
+        worker_join(server->workers[i]);
+    query_pool_stop(server->site.pool);
+    destroy_site(&server->site);
+    mem_free(server->workers);
+    mem_free(server->listeners);
+    mem_free(server);
+}

@@ -165,8 +165,8 @@ static void free_acceptor(struct acceptor *acceptor)
 }
 
 struct acceptor *acceptor_start(struct http_site *site, struct listener *listeners,
-                                size_t listener_count, struct worker **workers,
-                                size_t worker_count, struct error *err)
+                                size_t listener_count, struct worker **workers, size_t worker_count,
+                                struct error *err)
 {
     struct acceptor *acceptor = mem_zalloc(1, sizeof(*acceptor));
 

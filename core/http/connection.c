@@ -38,9 +38,9 @@ struct connection {
     uint64_t client;
     int64_t deadline_ns; /* of what the state waits for */
     int64_t stall_ns;    /* output must have moved until then */
-    struct buf pending; /* input that was not used yet */
-    size_t scanned;     /* of it, in search of a head's end */
-    struct buf out;     /* answers, sent up to out_at */
+    struct buf pending;  /* input that was not used yet */
+    size_t scanned;      /* of it, in search of a head's end */
+    struct buf out;      /* answers, sent up to out_at */
     size_t out_at;
     struct buf tail; /* goes behind out, without having been copied */
     size_t tail_at;
@@ -61,7 +61,8 @@ struct connection *connection_next(const struct connection *connection)
     return connection->next;
 }
 
-/* --- deadlines --------------------------------------------------------------------------------- */
+/* --- deadlines ---------------------------------------------------------------------------------
+ */
 
 static void set_deadline(struct connection *connection, int64_t timeout_ms)
 {
@@ -106,7 +107,8 @@ static void set_writing(struct connection *connection, bool on)
         event_del(&connection->write_event);
 }
 
-/* --- the end ----------------------------------------------------------------------------------- */
+/* --- the end -----------------------------------------------------------------------------------
+ */
 
 static void release_exchange(struct connection *connection)
 {
@@ -241,7 +243,8 @@ static struct buf *output_of(struct connection *connection)
     return &connection->out;
 }
 
-/* --- answers ----------------------------------------------------------------------------------- */
+/* --- answers -----------------------------------------------------------------------------------
+ */
 
 /* A piece becomes the tail; the tail is empty: pieces are made one at a time. */
 static void queue_piece(struct connection *connection)
@@ -263,7 +266,8 @@ static void end_exchange(struct connection *connection)
     int status = exchange->reply.status == 0 ? 200 : exchange->reply.status;
 
     http_counters_request(connection->worker->site->counters, exchange->request.route, status,
-                          connection->worker->now_ns - exchange->request.started_ns);
+                          clock_mono_ns(connection->worker->site->clock) -
+                              exchange->request.started_ns);
     release_exchange(connection);
     connection->answered = false;
     if (connection->close_after)

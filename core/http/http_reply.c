@@ -5,7 +5,7 @@
 
 #include <http_parser.h>
 
-#include "base/utf8.h"
+#include "wire/result_json.h"
 
 /* Buffers up to this size are kept from request to request. */
 #define KEEP_BYTES ((size_t)64 << 10)
@@ -64,42 +64,6 @@ void http_reply_text(struct http_reply *reply, int status, const char *text)
     buf_puts(&reply->body, text);
 }
 
-void http_json_string(struct buf *out, const char *text, size_t len)
-{
-    static const char hex[] = "0123456789abcdef";
-    size_t i = 0;
-
-    buf_putc(out, '"');
-    while (i < len) {
-        unsigned char c = (unsigned char)text[i];
-        uint32_t code_point;
-        size_t width;
-
-        if (c == '"' || c == '\\') {
-            buf_putc(out, '\\');
-            buf_putc(out, (char)c);
-        } else if (c == '\n') {
-            buf_append(out, "\\n", 2);
-        } else if (c < 0x20 || c == 0x7f) {
-            buf_append(out, "\\u00", 4);
-            buf_putc(out, hex[c >> 4]);
-            buf_putc(out, hex[c & 15]);
-        } else if (c < 0x80) {
-            buf_putc(out, (char)c);
-        } else {
-            width = utf8_decode(text + i, len - i, &code_point);
-            if (width == 0)
-                buf_append(out, "\xef\xbf\xbd", 3);
-            else
-                buf_append(out, text + i, width);
-            i += width == 0 ? 1 : width;
-            continue;
-        }
-        i++;
-    }
-    buf_putc(out, '"');
-}
-
 void http_reply_error(struct http_reply *reply, int status, const char *type, const char *format,
                       ...)
 {
@@ -118,7 +82,7 @@ void http_reply_error(struct http_reply *reply, int status, const char *type, co
     buf_puts(&reply->body, "{\"status\":\"error\",\"errorType\":\"");
     buf_puts(&reply->body, type);
     buf_puts(&reply->body, "\",\"error\":");
-    http_json_string(&reply->body, err.text, strlen(err.text));
+    json_put_string(&reply->body, err.text, strlen(err.text));
     buf_putc(&reply->body, '}');
 }
 

@@ -56,7 +56,4 @@ int http_status_of(enum error_code code, const char **type);
 /** "Not Found"; "Status" for numbers without a name. Static. */
 const char *http_status_text(int status);
 
-/** Appends a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
-void http_json_string(struct buf *out, const char *text, size_t len);
-
 #endif

@@ -17,8 +17,7 @@ struct listener {
  *
  * @return 0 with *listener to be closed, or -1 with err: CONFLICT (in use), INVALID, IO
  */
-TIDE_NODISCARD int listener_open(struct listener *listener, const char *address,
-                                 struct error *err);
+TIDE_NODISCARD int listener_open(struct listener *listener, const char *address, struct error *err);
 /** Safe on a closed one. */
 void listener_close(struct listener *listener);
 

@@ -17,7 +17,8 @@
 #define TICK_MS 100
 #define FREE_EXCHANGES 16
 
-/* --- mail -------------------------------------------------------------------------------------- */
+/* --- mail --------------------------------------------------------------------------------------
+ */
 
 static void send_mail(struct worker *worker, struct worker_mail mail)
 {

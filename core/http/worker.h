@@ -73,7 +73,8 @@ void worker_drain(struct worker *worker);
 /** Waits for its end and frees it. Takes NULL. */
 void worker_join(struct worker *worker);
 
-/* --- for connections, on the worker's thread --------------------------------------------------- */
+/* --- for connections, on the worker's thread ---------------------------------------------------
+ */
 
 struct buf worker_take_buf(struct worker *worker);
 /** Takes the buffer over and empties *buf. */

@@ -1,0 +1,30 @@
+/* routes.c - every route of the server in one table (http_request.h). Each path is served below
+ * /prometheus too. */
+#include "http/http_request.h"
+#include "http/push.h"
+#include "http/status.h"
+
+#define GET HTTP_VERB_GET
+#define POST HTTP_VERB_POST
+#define ALWAYS HTTP_ROUTE_ALWAYS
+
+/* clang-format off */
+static const struct http_route routes[] = {
+    /* pattern                      verbs       role              flags   handler */
+    {"/api/v1/write",               POST,       HTTP_ROLE_PUSH,   0,      push_remote_write, NULL},
+    {"/api/v1/push",                POST,       HTTP_ROLE_PUSH,   0,      push_remote_write, NULL},
+    {"/api/v1/import/prometheus",   POST,       HTTP_ROLE_PUSH,   0,      push_exposition, NULL},
+
+    {"/api/v1/status/buildinfo",    GET,        HTTP_ROLE_READ,   ALWAYS, status_buildinfo, NULL},
+    {"/metrics",                    GET,        HTTP_ROLE_READ,   ALWAYS, status_metrics, NULL},
+    {"/-/healthy",                  GET,        HTTP_ROLE_NONE,   ALWAYS, status_healthy, NULL},
+    {"/-/ready",                    GET,        HTTP_ROLE_NONE,   ALWAYS, status_ready, NULL},
+    {"/health",                     GET,        HTTP_ROLE_NONE,   ALWAYS, status_health, NULL},
+    {"/",                           GET,        HTTP_ROLE_NONE,   ALWAYS, status_page, NULL},
+};
+/* clang-format on */
+
+struct http_routes http_routes_all(void)
+{
+    return (struct http_routes){routes, TIDE_COUNT(routes)};
+}

@@ -36,6 +36,7 @@ struct store_counters {
     struct counter chunks_evicted;
     struct counter chunks_loaded;
     struct counter chunks_queued;
+    struct counter chunks_bad; /* could not be read */
     struct counter persist_errors;
     struct counter inconsistencies;
     struct counter cache_hits;
@@ -63,6 +64,7 @@ struct store {
     struct store_counters counters;
     struct querier querier;
 
+    struct folder *folder;       /* folder.h; NULL: memory only */
     struct persist_queue *queue; /* NULL: memory only */
     struct damage_list damage;
     struct lock background_lock; /* one piece of background work at a time; see README.md */
@@ -143,6 +145,9 @@ struct series *series_unarchive_locked(struct store *store, struct stripe *strip
 /** An active series without chunks in memory becomes an archived one; returns it. */
 struct series *series_archive_locked(struct store *store, struct stripe *stripe,
                                      struct series *series);
+
+/** Counts it among the series that a crash would cost a look at their file. */
+void series_mark_dirty(struct store *store, struct series *series);
 
 /* --- select.c, read.c, label_values.c
  * -------------------------------------------------------------- */

@@ -112,6 +112,38 @@ void label_table_return_changes(struct label_table *table, const struct label_ch
     lock_release(&table->names_lock);
 }
 
+static void mark_shard(struct label_table *table, struct label_shard *shard)
+{
+    uint32_t shard_index = (uint32_t)(shard - table->shards);
+
+    lock_acquire(&shard->shard_lock);
+    for (uint32_t local = 0; local < shard->next_local; local++) {
+        struct label_pair *pair = label_table_at(table, local * LABEL_TABLE_SHARDS + shard_index);
+
+        pair->written = pair->set.count;
+        pair->changes = 0;
+        pair->due = false;
+    }
+    shard->changed_count = 0;
+    shard->gone.len = 0;
+    lock_release(&shard->shard_lock);
+}
+
+void label_table_mark_written(struct label_table *table)
+{
+    for (size_t i = 0; i < LABEL_TABLE_SHARDS; i++)
+        mark_shard(table, &table->shards[i]);
+    lock_acquire(&table->names_lock);
+    for (uint32_t i = 0; i < table->name_count; i++) {
+        table->names[i]->written = table->names[i]->count;
+        table->names[i]->changes = 0;
+        table->names[i]->due = false;
+    }
+    table->names_due = 0;
+    table->gone_names.len = 0;
+    lock_release(&table->names_lock);
+}
+
 uint64_t label_table_changes_due(struct label_table *table)
 {
     uint64_t due = 0;

@@ -136,6 +136,8 @@ void label_changes_destroy(struct label_changes *changes);
 void label_table_take_changes(struct label_table *table, bool all, struct label_changes *out);
 /** Puts all back as due: writing failed. */
 void label_table_return_changes(struct label_table *table, const struct label_changes *changes);
+/** What is on disk is all this: nothing is due. */
+void label_table_mark_written(struct label_table *table);
 /** Approximate number of pairs due. */
 uint64_t label_table_changes_due(struct label_table *table);
 /**

@@ -48,6 +48,7 @@ struct series {
     int64_t last_ms;
 
     double last_value;
+    int64_t tail_first_ms;      /* where the file's last chunk begins, while file_chunks is known */
     int64_t mtime_ns;           /* of the file, as last seen */
     int32_t file_chunks;        /* in the file, and FILE_CHUNKS_UNKNOWN */
     uint32_t arrival_s;         /* monotonic seconds when the last sample came */

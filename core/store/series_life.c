@@ -1,6 +1,7 @@
 /* series_life.c - series come and go: map, label table and counters stay in step. All functions
  * are called under the stripe of the series. */
-#include "store/engine.h"
+#include "base/mem.h"
+#include "store/folder.h"
 
 #define STACK_LABELS 64
 
@@ -54,6 +55,8 @@ void series_purge_locked(struct store *store, struct stripe *stripe, struct seri
         label_table_unref(&store->labels, series->pairs[i]);
     }
     count_series(store, series->archived, -1);
+    if (series->dirty)
+        gauge_count(&store->counters.dirty_series, -1);
     if (!series->archived) {
         gauge_count(&store->counters.chunks, -(int64_t)series->chunk_count);
         gauge_count(&store->counters.chunks_to_persist,
@@ -88,6 +91,8 @@ struct series *series_unarchive_locked(struct store *store, struct stripe *strip
     active->file_chunks = FILE_CHUNKS_UNKNOWN;
     active->mtime_ns = MTIME_UNKNOWN;
     counter_add(&store->counters.series_unarchived, 1);
+    if (store->folder != NULL)
+        folder_note_unarchived(store->folder, active->fp);
     return active;
 }
 
@@ -95,6 +100,17 @@ struct series *series_archive_locked(struct store *store, struct stripe *stripe,
                                      struct series *series)
 {
     TIDE_ASSERT(series->chunk_count == 0 && !series_has_head(series));
+    if (series->dirty)
+        gauge_count(&store->counters.dirty_series, -1);
+    series->dirty = false;
     counter_add(&store->counters.series_archived, 1);
     return move_locked(store, stripe, series, true);
+}
+
+void series_mark_dirty(struct store *store, struct series *series)
+{
+    if (series->dirty)
+        return;
+    series->dirty = true;
+    gauge_count(&store->counters.dirty_series, 1);
 }

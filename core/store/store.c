@@ -3,7 +3,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "chunk/chunk.h"
-#include "store/engine.h"
+#include "store/folder.h"
 
 #define MINUTE_MS ((int64_t)60 * 1000)
 #define HOUR_MS (60 * MINUTE_MS)
@@ -138,6 +138,10 @@ struct store *store_open(const struct store_options *options, struct store_progr
         return NULL;
     store = store_new(options, progress);
     store_phase_set(store, STORE_PHASE_LOCK, 0);
+    if ((options->data_dir != NULL || options->volume != NULL) && folder_open(store, err) != 0) {
+        store_free(store);
+        return NULL;
+    }
     store_phase_set(store, STORE_PHASE_READY, 0);
     store_show_metrics(store);
     return store;
@@ -145,15 +149,29 @@ struct store *store_open(const struct store_options *options, struct store_progr
 
 int store_close(struct store *store, struct error *err)
 {
-    (void)err;
+    int result = 0;
+
+    store_phase_set(store, STORE_PHASE_CLOSING, 0);
+    if (store->folder != NULL)
+        result = folder_close(store, err);
     store_phase_set(store, STORE_PHASE_CLOSED, 0);
     store_free(store);
-    return 0;
+    return result;
 }
 
 void store_abandon(struct store *store)
 {
     if (store == NULL)
         return;
+    if (store->folder != NULL)
+        folder_abandon(store);
     store_free(store);
+}
+
+int store_wait_indexed(struct store *store, struct error *err)
+{
+    /* Sets in memory change before a push returns: there is nothing to wait for. */
+    (void)store;
+    (void)err;
+    return 0;
 }

@@ -18,6 +18,18 @@ local function check(status, err)
   if status ~= 0 then error(tide.text(err), 2) end
 end
 
+-- A fresh folder, and its end.
+function engine.folder()
+  local name = os.tmpname()
+  os.remove(name)
+  assert(os.execute("mkdir " .. name) == 0)
+  return name
+end
+
+function engine.remove(folder)
+  assert(folder:find("^/tmp/") and os.execute("rm -rf " .. folder) == 0)
+end
+
 -- Options as a table: members of struct store_options; clock_ms makes a manual clock.
 function engine.open(settings)
   settings = settings or {}

@@ -1,0 +1,264 @@
+/* checkpoint.c - heads.db and mappings.db (engine-design 5).
+ *
+ * Stripe by stripe: under its lock the records of its series are copied into a buffer, outside it
+ * is written. Pushes wait for one stripe's copy at most. */
+#include "base/logger.h"
+#include "base/mem.h"
+#include "disk/mappings.h"
+#include "model/fingerprint.h"
+#include "store/folder.h"
+
+#define FLUSH_BYTES ((size_t)1 << 20)
+
+void folder_note_unarchived(struct folder *folder, uint64_t fp)
+{
+    lock_acquire(&folder->unarchived_lock);
+    if (folder->unarchived_count == folder->unarchived_cap) {
+        folder->unarchived_cap = folder->unarchived_cap != 0 ? folder->unarchived_cap * 2 : 64;
+        folder->unarchived =
+            mem_realloc(folder->unarchived, folder->unarchived_cap * sizeof(*folder->unarchived));
+    }
+    folder->unarchived[folder->unarchived_count++] = fp;
+    lock_release(&folder->unarchived_lock);
+}
+
+int resolve_file(struct store *store, uint64_t fp, struct error *err)
+{
+    struct volume *volume = store->folder->volume;
+    struct series_file_stat stat;
+    struct series_record *records = NULL;
+    struct stripe *stripe;
+    struct series *series;
+    size_t count = 0;
+
+    if (series_file_stat(volume, fp, &stat, err) != 0)
+        return -1;
+    if (stat.chunks != 0 &&
+        series_file_load(volume, fp, stat.chunks - 1, stat.chunks, &records, &count, err) != 0)
+        return -1;
+    series = lock_fp(store, fp, &stripe);
+    if (series != NULL) {
+        if (!series->archived && series->file_chunks == FILE_CHUNKS_UNKNOWN) {
+            series->file_chunks = (int32_t)TIDE_MIN(stat.chunks, (uint64_t)INT32_MAX);
+            series->mtime_ns = stat.mtime_ns;
+            series->tail_first_ms = count != 0 ? records[0].first_ms : 0;
+        }
+        lock_release(&stripe->stripe_lock);
+    }
+    mem_free(records);
+    return 0;
+}
+
+/* Asks the files of a stripe's series that are not known, outside its lock. */
+static int resolve_stripe(struct store *store, struct stripe *stripe, struct error *err)
+{
+    uint64_t *fps = NULL;
+    size_t count = 0, cap = 0;
+    int result = 0;
+
+    lock_acquire(&stripe->stripe_lock);
+    for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
+        const struct series *series = stripe->slots[i];
+
+        if (series == NULL || series->archived || series->file_chunks != FILE_CHUNKS_UNKNOWN)
+            continue;
+        if (count == cap) {
+            cap = cap != 0 ? cap * 2 : 16;
+            fps = mem_realloc(fps, cap * sizeof(*fps));
+        }
+        fps[count++] = series->fp;
+    }
+    lock_release(&stripe->stripe_lock);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = resolve_file(store, fps[i], err);
+    mem_free(fps);
+    return result;
+}
+
+/* The record of one series, under its stripe; false: it has nothing to write. A closed head that
+ * is not persisted yet is the last chunk with a payload, and so an open head to the next reader:
+ * the format knows no other way, and no sample is lost by it. */
+static bool put_record(struct store *store, const struct series *series, struct buf *out,
+                       struct heads_chunk *chunks, uint8_t *head)
+{
+    struct heads_series record = {
+        .fp = series->fp,
+        .chunks = chunks,
+        .mtime_ns = series->file_chunks != 0 ? series->mtime_ns : HEADS_MTIME_UNKNOWN,
+        .offset = series->file_chunks,
+        .saved_first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
+    };
+    struct labels *labels;
+
+    for (uint32_t i = series->persisted; i < series->chunk_count; i++) {
+        const struct full_chunk *chunk = series->chunks[i];
+
+        chunks[record.count++] =
+            (struct heads_chunk){chunk->first_ms, chunk->last_ms, chunk->payload, chunk->encoding};
+    }
+    if (series_has_head(series)) {
+        chunk_head_payload(&series->head, head);
+        chunks[record.count++] = (struct heads_chunk){series->head.first_ms, series->head.last_ms,
+                                                      head, series->head.encoding};
+    }
+    if (record.count == 0) {
+        if (series->file_chunks <= 0)
+            return false;
+        chunks[0] = (struct heads_chunk){series->tail_first_ms, series->last_ms, NULL, -1};
+        record.count = 1;
+        record.watermark = 1;
+        record.offset = series->file_chunks - 1;
+    }
+    labels = series_labels_locked(store, series);
+    record.labels = labels;
+    heads_record_put(out, &record);
+    labels_unref(labels);
+    return true;
+}
+
+struct capture {
+    struct heads_writer *writer;
+    struct buf records;
+    uint64_t count; /* in records */
+    uint64_t series;
+    struct heads_chunk *chunks;
+    size_t chunk_cap;
+    uint8_t head[CHUNK_BYTES];
+};
+
+static void capture_series(struct store *store, struct series *series, struct capture *capture)
+{
+    size_t need = (size_t)series->chunk_count + 1;
+
+    if (capture->chunk_cap < need) {
+        capture->chunk_cap = need * 2;
+        capture->chunks =
+            mem_realloc(capture->chunks, capture->chunk_cap * sizeof(*capture->chunks));
+    }
+    if (put_record(store, series, &capture->records, capture->chunks, capture->head)) {
+        capture->count++;
+        capture->series++;
+    }
+    if (series->dirty) {
+        series->dirty = false;
+        gauge_count(&store->counters.dirty_series, -1);
+    }
+}
+
+static int capture_stripe(struct store *store, struct stripe *stripe, struct capture *capture,
+                          struct error *err)
+{
+    if (resolve_stripe(store, stripe, err) != 0)
+        return -1;
+    lock_acquire(&stripe->stripe_lock);
+    for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
+        struct series *series = stripe->slots[i];
+
+        if (series != NULL && !series->archived && series->has_samples)
+            capture_series(store, series, capture);
+    }
+    lock_release(&stripe->stripe_lock);
+    if (capture->records.len < FLUSH_BYTES)
+        return 0;
+    if (heads_writer_add(capture->writer, capture->records.data, capture->records.len,
+                         capture->count, err) != 0)
+        return -1;
+    capture->records.len = 0;
+    capture->count = 0;
+    return 0;
+}
+
+/* What was un-archived before the checkpoint began is in it now: the archive may forget it. */
+static int forget_unarchived(struct store *store, size_t count, struct error *err)
+{
+    struct folder *folder = store->folder;
+    struct archive_batch batch = {0};
+    int result;
+
+    lock_acquire(&folder->unarchived_lock);
+    for (size_t i = 0; i < count; i++) {
+        struct stripe *stripe;
+        struct series *series;
+        uint64_t fp = folder->unarchived[i];
+
+        lock_release(&folder->unarchived_lock);
+        series = lock_fp(store, fp, &stripe);
+        if (series == NULL || !series->archived) /* not archived again since */
+            archive_delete(&batch, fp);
+        if (series != NULL)
+            lock_release(&stripe->stripe_lock);
+        lock_acquire(&folder->unarchived_lock);
+    }
+    lock_release(&folder->unarchived_lock);
+    result = count != 0 ? archive_write(folder->archive, &batch, true, err) : 0;
+    archive_batch_destroy(&batch);
+    if (result != 0)
+        return -1;
+    lock_acquire(&folder->unarchived_lock);
+    memmove(folder->unarchived, folder->unarchived + count,
+            (folder->unarchived_count - count) * sizeof(*folder->unarchived));
+    folder->unarchived_count -= count;
+    lock_release(&folder->unarchived_lock);
+    return 0;
+}
+
+static int capture_all(struct store *store, struct capture *capture, struct error *err)
+{
+    for (uint32_t i = 0; i < SERIES_STRIPES; i++) {
+        if (capture_stripe(store, &store->map.stripes[i], capture, err) != 0)
+            return -1;
+    }
+    if (capture->count != 0 && heads_writer_add(capture->writer, capture->records.data,
+                                                capture->records.len, capture->count, err) != 0)
+        return -1;
+    return heads_writer_finish(capture->writer, true, err);
+}
+
+int checkpoint_write(struct store *store, struct error *err)
+{
+    struct folder *folder = store->folder;
+    struct capture capture = {.writer = heads_writer_begin(folder->volume, err)};
+    int64_t begin_ns = clock_mono_ns(store->clock);
+    size_t unarchived;
+    int result;
+
+    if (capture.writer == NULL)
+        return -1;
+    lock_acquire(&folder->unarchived_lock);
+    unarchived = folder->unarchived_count;
+    lock_release(&folder->unarchived_lock);
+    result = capture_all(store, &capture, err);
+    buf_destroy(&capture.records);
+    mem_free(capture.chunks);
+    if (result != 0)
+        heads_writer_discard(capture.writer);
+    else
+        result = heads_writer_publish(capture.writer, true, NULL, err);
+    if (result == 0)
+        result = forget_unarchived(store, unarchived, err);
+    folder->checkpoint_mono_ns = clock_mono_ns(store->clock);
+    folder->checkpoint_took_ns = folder->checkpoint_mono_ns - begin_ns;
+    if (result == 0)
+        log_debug("checkpoint written", "series=%" PRIu64 " took_ms=%" PRId64, capture.series,
+                  folder->checkpoint_took_ns / 1000000);
+    return result;
+}
+
+static void add_mapping(void *ctx, const struct mapping *mapping)
+{
+    mappings_add(ctx, mapping->raw, mapping->unique, mapping->unique_len, mapping->fp);
+}
+
+int mappings_save(struct store *store, struct error *err)
+{
+    uint64_t changes = __atomic_load_n(&store->mapper.changes, __ATOMIC_RELAXED);
+    struct mappings mappings = {0};
+    int result;
+
+    mapper_walk(&store->mapper, add_mapping, &mappings);
+    result = mappings_write(store->folder->volume, &mappings, err);
+    mappings_destroy(&mappings);
+    if (result == 0)
+        store->folder->mappings_saved = changes;
+    return result;
+}

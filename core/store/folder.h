@@ -1,0 +1,98 @@
+/* folder.h - the store's side of its data folder: what is open there, and the work behind the
+ * pushes. For the files of this room only.
+ *
+ * Everything that changes files or the archive runs under store->background_lock, one piece at a
+ * time; no stripe is held during I/O. While a series is `busy` its file, its chunks in memory and
+ * its place in the map belong to the background: pushes may add to it, nobody else archives, drops
+ * or purges it. */
+#ifndef TIDE_STORE_FOLDER_H
+#define TIDE_STORE_FOLDER_H
+
+#include "disk/archive.h"
+#include "disk/heads.h"
+#include "disk/label_index.h"
+#include "disk/series_file.h"
+#include "disk/volume.h"
+#include "store/engine.h"
+
+struct folder {
+    struct volume *volume;
+    bool own_volume;
+    bool marked_dirty; /* the marker was there: recovery */
+    bool locked;
+    struct archive *archive;
+    struct label_index *index;
+
+    /* Un-archived since the last checkpoint: their archive entries outlive it (engine: I8). */
+    struct lock unarchived_lock; /* a leaf; guards the list */
+    uint64_t *unarchived;
+    size_t unarchived_count;
+    size_t unarchived_cap;
+
+    int inconsistent; /* atomic: the marker stays at a clean stop */
+
+    /* Background, under background_lock. */
+    int64_t checkpoint_mono_ns; /* end of the last one */
+    int64_t checkpoint_took_ns;
+    uint64_t mappings_saved; /* mapper.changes at the last save */
+    int64_t maintained_mono_ns;
+    uint32_t maintain_stripe; /* where the slow pass goes on */
+    uint32_t expire_shard;
+    uint32_t persist_not_before_s; /* after a failure */
+    unsigned sync_failures;
+
+    struct thread maintenance;
+    struct thread indexer;
+    struct lock wake_lock; /* guards the rest */
+    struct cond wake;
+    bool stopping;
+    bool flush_index; /* somebody waits for the label index on disk */
+};
+
+/* open.c, close.c */
+int folder_open(struct store *store, struct error *err);
+/** Saves everything. -1 with err: the marker stays. */
+int folder_close(struct store *store, struct error *err);
+void folder_abandon(struct store *store);
+int folder_start_threads(struct store *store, struct error *err);
+void folder_stop_threads(struct store *store);
+
+/* load.c: what is on disk into memory, single-threaded. */
+int load_heads(struct store *store, bool *damaged, struct error *err);
+int load_archive(struct store *store, struct error *err);
+/** Makes a series from labels; NULL: there is one with this fingerprint. Stripe not locked. */
+struct series *load_series(struct store *store, uint64_t fp, const struct labels *labels,
+                           bool archived);
+
+/* recover.c */
+int recover(struct store *store, struct error *err);
+
+/* checkpoint.c */
+int checkpoint_write(struct store *store, struct error *err);
+int mappings_save(struct store *store, struct error *err);
+/** Finds out how many chunks the file has, its time, and where its last chunk begins. */
+int resolve_file(struct store *store, uint64_t fp, struct error *err);
+void folder_note_unarchived(struct folder *folder, uint64_t fp);
+
+/* persist.c */
+/** One round. `all`: whatever waits, however young. *persisted: chunks. */
+int persist_round(struct store *store, bool all, uint64_t *persisted, struct error *err);
+
+/* indexer.c */
+/** Writes changed label sets; `all`: also those that changed little. */
+int index_flush(struct store *store, bool all, struct error *err);
+
+/* retention.c */
+/** Drops what ends before `before_ms` from one series' file, if it is worth a rewrite. */
+int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, struct error *err);
+/** Takes a series out for good, with its archive entries; releases the stripe. */
+int purge_series(struct store *store, struct stripe *stripe, struct series *series);
+
+/* maintenance.c */
+int maintain_stripe(struct store *store, uint32_t stripe, struct error *err);
+void quarantine_damaged(struct store *store);
+
+/* A series under its stripe, by fingerprint. NULL: none, nothing locked. */
+struct series *lock_fp(struct store *store, uint64_t fp, struct stripe **stripe);
+
+#endif

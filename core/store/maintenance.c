@@ -1,0 +1,254 @@
+/* maintenance.c - the pass over all series: idle heads, retention, archiving; quarantine.
+ *
+ * Stripe by stripe: under the lock it is only noted what is to be done; files and archive are
+ * touched outside it. */
+#include <stdlib.h>
+
+#include "base/logger.h"
+#include "base/mem.h"
+#include "disk/quarantine.h"
+#include "store/folder.h"
+
+/* What a series of the stripe needs. */
+struct duty {
+    uint64_t fp;
+    struct labels *labels; /* only if the policy wants them */
+    int64_t first_ms;
+    int64_t last_ms;
+    uint64_t chunks;
+    bool archived;
+    bool idle; /* archive it */
+};
+
+struct duties {
+    struct duty *items;
+    size_t count;
+    size_t cap;
+};
+
+static void add_duty(struct duties *duties, const struct duty *duty)
+{
+    if (duties->count == duties->cap) {
+        duties->cap = duties->cap != 0 ? duties->cap * 2 : 64;
+        duties->items = mem_realloc(duties->items, duties->cap * sizeof(*duties->items));
+    }
+    duties->items[duties->count++] = *duty;
+}
+
+static void destroy_duties(struct duties *duties)
+{
+    for (size_t i = 0; i < duties->count; i++)
+        labels_unref(duties->items[i].labels);
+    mem_free(duties->items);
+}
+
+static bool asks_policy(const struct store *store)
+{
+    return store->options.policy != NULL && store->options.policy->retention_of != NULL;
+}
+
+static uint32_t timeout_s(const struct store *store)
+{
+    return (uint32_t)TIDE_MIN(store->options.head_chunk_timeout_ms / 1000, (int64_t)INT32_MAX);
+}
+
+static void close_idle_head(struct store *store, struct series *series)
+{
+    if (!series_close_head(&store->pool, series))
+        return;
+    gauge_count(&store->counters.open_heads, -1);
+    gauge_count(&store->counters.chunks, 1);
+    gauge_count(&store->counters.chunks_to_persist, 1);
+    counter_add(&store->counters.chunks_queued, 1);
+    if (!series->queued) {
+        series->queued = true;
+        persist_queue_put(store->queue, series->id, store_now_s(store));
+    }
+}
+
+/* Under its stripe: closes an idle head; notes whether the series may be archived or too old. */
+static void look_at(struct store *store, struct series *series, int64_t before_ms, uint32_t now_s,
+                    struct duties *duties)
+{
+    struct duty duty = {
+        .fp = series->fp,
+        .first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
+        .last_ms = series->last_ms,
+        .archived = series->archived,
+    };
+
+    if (!series->has_samples || series->busy)
+        return;
+    if (!series->archived) {
+        bool quiet = now_s - series->arrival_s > timeout_s(store);
+
+        counter_add(&store->counters.maintained_memory, 1);
+        if (quiet)
+            close_idle_head(store, series);
+        duty.idle = quiet && !series_has_head(series) && series->persisted == series->chunk_count &&
+                    series->file_chunks != 0;
+        duty.chunks = series->chunk_count + (uint64_t)TIDE_MAX(series->file_chunks, 0);
+    } else {
+        counter_add(&store->counters.maintained_archive, 1);
+    }
+    if (!duty.idle && duty.first_ms >= before_ms && !asks_policy(store))
+        return;
+    if (asks_policy(store))
+        duty.labels = series_labels_locked(store, series);
+    add_duty(duties, &duty);
+}
+
+/* Earliest time that is kept, and nothing for ever. */
+static int64_t keep_from(const struct store *store, int64_t keep_ms)
+{
+    int64_t before_ms;
+
+    if (keep_ms == RETENTION_FOREVER ||
+        __builtin_sub_overflow(clock_wall_ms(store->clock), keep_ms, &before_ms))
+        return TIDE_EARLIEST_MS;
+    return before_ms;
+}
+
+static int64_t retention_of(const struct store *store, const struct duty *duty)
+{
+    const struct policy *policy = store->options.policy;
+    struct series_view view = {
+        .labels = duty->labels,
+        .fp = duty->fp,
+        .first_ms = duty->first_ms,
+        .last_ms = duty->last_ms,
+        .chunks = duty->chunks,
+        .bytes = duty->chunks * SERIES_RECORD_BYTES,
+        .archived = duty->archived,
+    };
+    struct retention_verdict verdict;
+
+    if (duty->labels == NULL)
+        return store->options.retention_ms;
+    verdict = policy->retention_of(policy->ctx, &view);
+    return verdict.keep_ms == RETENTION_DEFAULT ? store->options.retention_ms : verdict.keep_ms;
+}
+
+/* --- archiving
+ * ------------------------------------------------------------------------------------- */
+
+/* Is there still nothing to do for it? Under its stripe. */
+static bool still_idle(const struct store *store, const struct series *series, uint32_t now_s)
+{
+    return !series->archived && !series->busy && !series->broken && !series_has_head(series) &&
+           series->persisted == series->chunk_count && now_s - series->arrival_s > timeout_s(store);
+}
+
+/* Archive entries first, durable; then the series leave memory (engine-design 8). */
+static int archive_idle(struct store *store, const struct duties *duties, struct error *err)
+{
+    uint32_t now_s = store_now_s(store);
+    struct archive_batch batch = {0};
+    int result = 0;
+
+    for (size_t i = 0; i < duties->count; i++) {
+        struct stripe *stripe;
+        struct series *series;
+        struct labels *labels;
+
+        if (!duties->items[i].idle ||
+            (series = lock_fp(store, duties->items[i].fp, &stripe)) == NULL)
+            continue;
+        if (still_idle(store, series, now_s)) {
+            labels = series_labels_locked(store, series);
+            archive_put(&batch, series->fp, labels,
+                        series->first_known ? series->first_ms : TIDE_EARLIEST_MS, series->last_ms);
+            labels_unref(labels);
+        }
+        lock_release(&stripe->stripe_lock);
+    }
+    if (batch.count != 0)
+        result = archive_write(store->folder->archive, &batch, true, err);
+    archive_batch_destroy(&batch);
+    if (result != 0)
+        return -1;
+    for (size_t i = 0; i < duties->count; i++) {
+        struct stripe *stripe;
+        struct series *series;
+
+        if (!duties->items[i].idle ||
+            (series = lock_fp(store, duties->items[i].fp, &stripe)) == NULL)
+            continue;
+        if (still_idle(store, series, now_s)) {
+            gauge_count(&store->counters.chunks, -(int64_t)series->chunk_count);
+            series_drop_chunks(&store->pool, series, series->chunk_count);
+            series_archive_locked(store, stripe, series);
+        }
+        lock_release(&stripe->stripe_lock);
+    }
+    return 0;
+}
+
+int maintain_stripe(struct store *store, uint32_t index, struct error *err)
+{
+    struct stripe *stripe = &store->map.stripes[index];
+    uint32_t now_s = store_now_s(store);
+    int64_t before_ms = keep_from(store, store->options.retention_ms);
+    struct duties duties = {0};
+    int result = 0;
+
+    lock_acquire(&stripe->stripe_lock);
+    for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
+        if (stripe->slots[i] != NULL)
+            look_at(store, stripe->slots[i], before_ms, now_s, &duties);
+    }
+    lock_release(&stripe->stripe_lock);
+    for (size_t i = 0; i < duties.count && result == 0; i++) {
+        const struct duty *duty = &duties.items[i];
+        int64_t from_ms = keep_from(store, retention_of(store, duty));
+
+        if (duty->first_ms < from_ms)
+            result = retention_drop(store, duty->fp, from_ms, err);
+    }
+    if (result == 0)
+        result = archive_idle(store, &duties, err);
+    destroy_duties(&duties);
+    return result;
+}
+
+/* --- quarantine
+ * --------------------------------------------------------------------------------------- */
+
+static void quarantine_one(struct store *store, const struct damage_item *item)
+{
+    struct stripe *stripe;
+    struct series *series = lock_fp(store, item->fp, &stripe);
+    struct labels *labels;
+    struct error problem;
+
+    if (series == NULL)
+        return;
+    if (series->busy) { /* not while others have its file: it is found again */
+        series->broken = false;
+        lock_release(&stripe->stripe_lock);
+        return;
+    }
+    series->busy = true;
+    labels = series_labels_locked(store, series);
+    lock_release(&stripe->stripe_lock);
+    if (quarantine_series(store->folder->volume, item->fp, labels, item->text, &problem) != 0) {
+        counter_add(&store->counters.quarantine_failed, 1);
+        log_error("a series could not be quarantined", "fp=%016" PRIx64 " problem=\"%s\"", item->fp,
+                  problem.text);
+    } else {
+        counter_add(&store->counters.quarantined, 1);
+        log_warn("series quarantined", "fp=%016" PRIx64 " reason=\"%s\"", item->fp, item->text);
+    }
+    labels_unref(labels);
+    series = lock_fp(store, item->fp, &stripe);
+    if (series != NULL)
+        (void)!purge_series(store, stripe, series);
+}
+
+void quarantine_damaged(struct store *store)
+{
+    struct damage_item item;
+
+    while (damage_list_take(&store->damage, &item))
+        quarantine_one(store, &item);
+}

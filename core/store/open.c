@@ -1,0 +1,217 @@
+/* open.c - a folder becomes a running store, and a clean folder again (engine-design 7). */
+#include "base/logger.h"
+#include "base/mem.h"
+#include "disk/mappings.h"
+#include "disk/version.h"
+#include "store/folder.h"
+
+static struct folder *folder_new(struct store *store)
+{
+    struct folder *folder = mem_zalloc(1, sizeof(*folder));
+
+    lock_init(&folder->unarchived_lock);
+    lock_init(&folder->wake_lock);
+    cond_init(&folder->wake);
+    store->folder = folder;
+    store->queue = mem_zalloc(1, sizeof(*store->queue));
+    lock_init(&store->queue->leaf_lock);
+    return folder;
+}
+
+static void folder_free(struct store *store)
+{
+    struct folder *folder = store->folder;
+
+    mem_free(folder->unarchived);
+    lock_destroy(&folder->unarchived_lock);
+    lock_destroy(&folder->wake_lock);
+    cond_destroy(&folder->wake);
+    if (folder->volume != NULL && folder->own_volume)
+        folder->volume->close(folder->volume);
+    mem_free(folder);
+    lock_destroy(&store->queue->leaf_lock);
+    mem_free(store->queue->ids);
+    mem_free(store->queue);
+    store->folder = NULL;
+    store->queue = NULL;
+}
+
+/* Closes the tables. -1 with the first error; all are closed in any case. */
+static int close_tables(struct folder *folder, struct error *err)
+{
+    struct error problem;
+    int result = 0;
+
+    if (folder->index != NULL && label_index_close(folder->index, err) != 0)
+        result = -1;
+    folder->index = NULL;
+    if (folder->archive != NULL &&
+        archive_close(folder->archive, result == 0 ? err : &problem) != 0)
+        result = -1;
+    folder->archive = NULL;
+    return result;
+}
+
+/* Leaves the folder as it was found: nothing has been written that matters. */
+static int refuse(struct store *store)
+{
+    struct folder *folder = store->folder;
+    struct error problem;
+
+    close_tables(folder, &problem);
+    if (folder->locked &&
+        folder->volume->unlock(folder->volume, !folder->marked_dirty, &problem) != 0)
+        log_warn("the lock could not be released", "problem=\"%s\"", problem.text);
+    folder_free(store);
+    return -1;
+}
+
+static int lock_volume(struct store *store, struct error *err)
+{
+    struct folder *folder = store->folder;
+
+    folder->volume = store->options.volume;
+    folder->own_volume = folder->volume == NULL;
+    if (folder->own_volume)
+        folder->volume = volume_posix_open(store->options.data_dir, true, err);
+    if (folder->volume == NULL || version_check(folder->volume, true, NULL, err) != 0)
+        return -1;
+    if (folder->volume->lock(folder->volume, &folder->marked_dirty, err) != 0)
+        return -1;
+    folder->locked = true;
+    folder->marked_dirty = folder->marked_dirty || store->options.force_recovery;
+    return 0;
+}
+
+static void restore_mapping(struct store *store, const struct mappings *mappings)
+{
+    for (size_t i = 0; i < mappings->count; i++) {
+        const struct mappings_item *item = &mappings->items[i];
+
+        mapper_restore(&store->mapper, item->raw, item->unique, item->unique_len, item->fp);
+    }
+}
+
+static int load_mappings(struct store *store, struct error *err)
+{
+    struct mappings mappings = {0};
+    int result = mappings_read(store->folder->volume, &mappings, err);
+
+    if (result == 0)
+        restore_mapping(store, &mappings);
+    mappings_destroy(&mappings);
+    if (result == 0)
+        return 0;
+    if (err->code == ERR_CORRUPT)
+        error_note(err, "mappings.db cannot be read; \"tidemark repair\" makes it anew");
+    return -1;
+}
+
+/* The label indexes on disk: those of a clean folder hold what memory holds; otherwise all is
+ * written anew. */
+static int open_label_index(struct store *store, struct error *err)
+{
+    struct folder *folder = store->folder;
+    bool anew = folder->marked_dirty;
+
+    if (anew && label_index_remove(folder->volume, err) != 0)
+        return -1;
+    folder->index = label_index_open(folder->volume, err);
+    if (folder->index == NULL && err->code == ERR_CORRUPT && !anew) {
+        log_warn("the label index cannot be read and is made anew", "problem=\"%s\"", err->text);
+        anew = true;
+        if (label_index_remove(folder->volume, err) != 0)
+            return -1;
+        folder->index = label_index_open(folder->volume, err);
+    }
+    if (folder->index == NULL)
+        return -1;
+    if (!anew)
+        label_table_mark_written(&store->labels);
+    return 0;
+}
+
+static int load_all(struct store *store, struct error *err)
+{
+    struct folder *folder = store->folder;
+    bool ranges_lost = false, heads_damaged = false;
+
+    folder->archive = archive_open(folder->volume, &ranges_lost, err);
+    if (folder->archive == NULL)
+        return -1;
+    store_phase_set(store, STORE_PHASE_HEADS, 0);
+    if (load_heads(store, &heads_damaged, err) != 0 || load_archive(store, err) != 0)
+        return -1;
+    folder->marked_dirty = folder->marked_dirty || ranges_lost || heads_damaged;
+    if (!folder->marked_dirty)
+        return load_mappings(store, err);
+    store->started_dirty = true;
+    store_phase_set(store, STORE_PHASE_RECOVERY, 0);
+    return recover(store, err);
+}
+
+int folder_open(struct store *store, struct error *err)
+{
+    struct folder *folder = folder_new(store);
+
+    if (lock_volume(store, err) != 0 || load_all(store, err) != 0)
+        return refuse(store);
+    store_phase_set(store, STORE_PHASE_INDEX, 0);
+    if (open_label_index(store, err) != 0)
+        return refuse(store);
+    folder->checkpoint_mono_ns = clock_mono_ns(store->clock);
+    folder->maintained_mono_ns = folder->checkpoint_mono_ns;
+    log_info("storage open", "series=%" PRIu64 " archived=%" PRIu64 " recovered=%d",
+             gauge_read(&store->counters.active), gauge_read(&store->counters.archived),
+             store->started_dirty);
+    if (folder_start_threads(store, err) != 0)
+        return refuse(store);
+    return 0;
+}
+
+static int save_all(struct store *store, struct error *err)
+{
+    if (checkpoint_write(store, err) != 0)
+        return error_note(err, "heads.db could not be written");
+    if (mappings_save(store, err) != 0)
+        return error_note(err, "mappings.db could not be written");
+    if (index_flush(store, true, err) != 0)
+        return error_note(err, "the label index could not be written");
+    return 0;
+}
+
+int folder_close(struct store *store, struct error *err)
+{
+    struct folder *folder = store->folder;
+    struct error problem;
+    bool clean;
+    int result;
+
+    folder_stop_threads(store);
+    lock_acquire(&store->background_lock);
+    result = save_all(store, err);
+    lock_release(&store->background_lock);
+    if (close_tables(folder, result == 0 ? err : &problem) != 0)
+        result = -1;
+    if (result == 0)
+        result = folder->volume->sync_all(folder->volume, err);
+    clean = result == 0 && !__atomic_load_n(&folder->inconsistent, __ATOMIC_RELAXED);
+    if (folder->volume->unlock(folder->volume, clean, result == 0 ? err : &problem) != 0)
+        result = -1;
+    if (result == 0 && !clean)
+        log_warn("the storage is inconsistent: the next start recovers it", NULL);
+    folder_free(store);
+    return result;
+}
+
+void folder_abandon(struct store *store)
+{
+    struct folder *folder = store->folder;
+    struct error problem;
+
+    folder_stop_threads(store);
+    close_tables(folder, &problem);
+    if (folder->volume->unlock(folder->volume, false, &problem) != 0)
+        log_warn("the lock could not be released", "problem=\"%s\"", problem.text);
+    folder_free(store);
+}

@@ -1,0 +1,152 @@
+/* retention.c - chunks that are too old leave their files (behaviour 7).
+ *
+ * A series whose file is being rewritten is busy: pushes go on, nothing else touches it. */
+#include "base/logger.h"
+#include "store/folder.h"
+
+/* A drop in work: the series is busy. */
+struct drop_work {
+    uint64_t fp;
+    int64_t expected; /* chunks in the file, or FILE_CHUNKS_UNKNOWN */
+    bool archived;
+};
+
+static bool begin_drop(struct store *store, uint64_t fp, struct drop_work *work)
+{
+    struct stripe *stripe;
+    struct series *series = lock_fp(store, fp, &stripe);
+    bool begun;
+
+    if (series == NULL)
+        return false;
+    begun = !series->busy && !series->broken && (series->archived || series->file_chunks != 0);
+    if (begun) {
+        series->busy = true;
+        *work = (struct drop_work){
+            .fp = fp,
+            .expected = series->archived ? FILE_CHUNKS_UNKNOWN : series->file_chunks,
+            .archived = series->archived,
+        };
+    }
+    lock_release(&stripe->stripe_lock);
+    return begun;
+}
+
+/* Nothing of the series is left: it goes, and with it its archive entries. */
+int purge_series(struct store *store, struct stripe *stripe,
+                 struct series *series) TIDE_NO_LOCK_CHECK
+{
+    bool archived = series->archived;
+    uint64_t fp = series->fp;
+    struct archive_batch batch = {0};
+    struct error problem;
+    int result;
+
+    counter_add(archived ? &store->counters.purged_archive : &store->counters.purged_memory, 1);
+    series_purge_locked(store, stripe, series);
+    lock_release(&stripe->stripe_lock);
+    archive_delete(&batch, fp);
+    result = archive_write(store->folder->archive, &batch, true, &problem);
+    archive_batch_destroy(&batch);
+    if (result != 0) {
+        log_error("an archive entry could not be deleted", "fp=%016" PRIx64 " problem=\"%s\"", fp,
+                  problem.text);
+        __atomic_store_n(&store->folder->inconsistent, 1, __ATOMIC_RELAXED);
+    }
+    return result;
+}
+
+/* The series after a drop: what the file holds now. */
+static int settle_drop(struct store *store, const struct drop_work *work,
+                       const struct series_drop *drop)
+{
+    struct stripe *stripe;
+    struct series *series = lock_fp(store, work->fp, &stripe);
+    struct archive_batch batch = {0};
+    struct error problem;
+    int result = 0;
+
+    if (series == NULL)
+        return 0;
+    series->busy = false;
+    counter_add(&store->counters.chunks_dropped, drop->dropped);
+    if (!series->archived) {
+        series->file_chunks = (int32_t)TIDE_MIN(drop->stat.chunks, (uint64_t)INT32_MAX);
+        series->mtime_ns = drop->stat.mtime_ns;
+        series->first_ms = drop->stat.chunks != 0 ? drop->first_ms : series_first_in_memory(series);
+        series->first_known = true;
+        if (drop->stat.chunks < series->persisted) {
+            uint32_t gone = series->persisted - (uint32_t)drop->stat.chunks;
+
+            gauge_count(&store->counters.chunks, -(int64_t)gone);
+            series_drop_chunks(&store->pool, series, gone);
+        }
+        series_mark_dirty(store, series);
+        if (drop->stat.chunks == 0 && series->chunk_count == 0 && !series_has_head(series))
+            return purge_series(store, stripe, series);
+        if (drop->stat.chunks == 0)
+            series->first_ms = series_first_in_memory(series);
+        lock_release(&stripe->stripe_lock);
+        return 0;
+    }
+    if (drop->stat.chunks == 0)
+        return purge_series(store, stripe, series);
+    series->first_ms = drop->first_ms;
+    archive_put_range(&batch, work->fp, drop->first_ms, series->last_ms);
+    lock_release(&stripe->stripe_lock);
+    result = archive_write(store->folder->archive, &batch, false, &problem);
+    archive_batch_destroy(&batch);
+    if (result != 0)
+        log_warn("a time range could not be updated", "fp=%016" PRIx64 " problem=\"%s\"", work->fp,
+                 problem.text);
+    return result;
+}
+
+static void end_drop(struct store *store, const struct drop_work *work)
+{
+    struct stripe *stripe;
+    struct series *series = lock_fp(store, work->fp, &stripe);
+
+    if (series == NULL)
+        return;
+    series->busy = false;
+    lock_release(&stripe->stripe_lock);
+}
+
+static void report_damage(struct store *store, uint64_t fp, const char *text)
+{
+    struct stripe *stripe;
+    struct series *series = lock_fp(store, fp, &stripe);
+
+    if (series == NULL)
+        return;
+    series->broken = damage_list_put(&store->damage, fp, text);
+    lock_release(&stripe->stripe_lock);
+}
+
+/* Drops what is older than `before_ms` from one series' file, if it is worth a rewrite. */
+int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, struct error *err)
+{
+    struct volume *volume = store->folder->volume;
+    struct series_drop drop = {0};
+    struct drop_work work;
+    bool sync = store->options.series_sync != SERIES_SYNC_NEVER;
+
+    if (!begin_drop(store, fp, &work))
+        return 0;
+    if (series_file_drop(
+            volume, fp,
+            work.expected == FILE_CHUNKS_UNKNOWN ? SERIES_CHUNKS_ANY : (uint64_t)work.expected,
+            before_ms, store->options.min_shrink_ratio, NULL, 0, sync, &drop, err) != 0) {
+        end_drop(store, &work);
+        counter_add(&store->counters.persist_errors, 1);
+        if (err->code == ERR_CORRUPT)
+            report_damage(store, fp, err->text);
+        return err->code == ERR_IO ? -1 : 0;
+    }
+    if (drop.action == SERIES_DROP_NOTHING) {
+        end_drop(store, &work);
+        return 0;
+    }
+    return settle_drop(store, &work, &drop);
+}

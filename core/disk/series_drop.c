@@ -209,7 +209,8 @@ static int write_replacement(struct volume *volume, struct series_drop *drop,
     drop->replacement = writer;
     if ((kept > 0 && writer->copy(writer, name, drop->keep_from * SERIES_RECORD_BYTES,
                                   kept * SERIES_RECORD_BYTES, err) != 0) ||
-        write_chunks(writer, chunks + drop->new_skipped, drop->new_count, err) != 0 ||
+        (drop->new_count > 0 &&
+         write_chunks(writer, chunks + drop->new_skipped, drop->new_count, err) != 0) ||
         writer->finish(writer, sync, err) != 0) {
         series_file_drop_discard(drop);
         return -1;

@@ -175,6 +175,8 @@ static int forget_unarchived(struct store *store, size_t count, struct error *er
     struct archive_batch batch = {0};
     int result;
 
+    if (count == 0)
+        return 0;
     lock_acquire(&folder->unarchived_lock);
     for (size_t i = 0; i < count; i++) {
         struct stripe *stripe;
@@ -190,7 +192,7 @@ static int forget_unarchived(struct store *store, size_t count, struct error *er
         lock_acquire(&folder->unarchived_lock);
     }
     lock_release(&folder->unarchived_lock);
-    result = count != 0 ? archive_write(folder->archive, &batch, true, err) : 0;
+    result = archive_write(folder->archive, &batch, true, err);
     archive_batch_destroy(&batch);
     if (result != 0)
         return -1;

@@ -79,6 +79,11 @@ static int write_pairs(struct index_write *write, const struct label_changes *ch
     return result;
 }
 
+static const uint8_t *end_of(const struct buf *buf)
+{
+    return buf->len != 0 ? buf->data + buf->len : buf->data;
+}
+
 /* The next text of uvarint length + bytes, written by ourselves. */
 static const uint8_t *next_text(const uint8_t *at, const uint8_t *end, struct codable_string *text)
 {
@@ -107,7 +112,7 @@ static void put_name(struct index_write *write, struct codable_string name, stru
     count = label_table_copy_values(&write->store->labels, name.bytes, name.len, texts);
     values = mem_alloc(count * sizeof(*values));
     at = texts->data;
-    end = at + texts->len;
+    end = end_of(texts);
     for (size_t i = 0; i < count; i++)
         at = next_text(at, end, &values[i]);
     qsort(values, count, sizeof(*values), compare_strings);
@@ -118,7 +123,7 @@ static void put_name(struct index_write *write, struct codable_string name, stru
 static int write_names(struct index_write *write, const struct label_changes *changes,
                        struct error *err)
 {
-    const uint8_t *at = changes->names.data, *end = at + changes->names.len;
+    const uint8_t *at = changes->names.data, *end = end_of(&changes->names);
     struct buf texts = {0};
     int result = 0;
 
@@ -136,7 +141,7 @@ static int write_names(struct index_write *write, const struct label_changes *ch
 static int write_gone(struct index_write *write, const struct label_changes *changes,
                       struct error *err)
 {
-    const uint8_t *at = changes->gone_pairs.data, *end = at + changes->gone_pairs.len;
+    const uint8_t *at = changes->gone_pairs.data, *end = end_of(&changes->gone_pairs);
     struct codable_string name, value;
 
     while (at < end) {
@@ -145,7 +150,7 @@ static int write_gone(struct index_write *write, const struct label_changes *cha
         label_index_put_pair(&write->batch, name.bytes, name.len, value.bytes, value.len, NULL, 0);
     }
     at = changes->gone_names.data;
-    end = at + changes->gone_names.len;
+    end = end_of(&changes->gone_names);
     while (at < end) {
         at = next_text(at, end, &name);
         label_index_put_name(&write->batch, name.bytes, name.len, NULL, 0);

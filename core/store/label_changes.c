@@ -69,7 +69,7 @@ void label_table_take_changes(struct label_table *table, bool all, struct label_
 static void return_names(struct label_table *table, const struct label_changes *changes)
 {
     const uint8_t *at = changes->names.data;
-    const uint8_t *end = at + changes->names.len;
+    const uint8_t *end = changes->names.len != 0 ? at + changes->names.len : at;
 
     buf_append(&table->gone_names, changes->gone_names.data, changes->gone_names.len);
     while (at < end) {

@@ -50,6 +50,8 @@ static size_t take_ids(struct persist_queue *queue, uint32_t *ids, bool all, uin
     if (all || queue->count >= ROUND_SERIES ||
         (queue->count != 0 && now_s - queue->oldest_s >= ROUND_WAIT_S)) {
         count = TIDE_MIN(queue->count, (size_t)ROUND_SERIES);
+    }
+    if (count != 0) {
         memcpy(ids, queue->ids, count * sizeof(*ids));
         queue->count -= count;
         memmove(queue->ids, queue->ids + count, queue->count * sizeof(*ids));

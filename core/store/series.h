@@ -121,7 +121,7 @@ static inline void series_prefetch_head(const struct series *series)
     const struct chunk_head *head = &series->head;
     size_t at = head->encoding == CHUNK_VARBIT ? head->used / 8u : head->used;
 
-    __builtin_prefetch(head->bytes + (at > 64 ? at - 40 : 0), 1);
+    __builtin_prefetch((const void *)((uintptr_t)head->bytes + (at > 64 ? at - 40 : 0)), 1);
 }
 
 /** Index in the file of chunks[0]; only while file_chunks is known. */

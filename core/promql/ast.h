@@ -19,6 +19,14 @@
 
 struct expr;
 
+/* Matchers of one selector, or those that hold everywhere: a list of what the tree must destroy. */
+struct matcher_block {
+    struct matcher_block *next;
+    struct matcher *items;
+    size_t count;
+    size_t cap;
+};
+
 /* Bytes in the arena, also terminated; strings of PromQL may hold any byte. */
 struct query_text {
     const char *bytes;
@@ -145,6 +153,7 @@ struct expr_selector {
     struct query_text name;   /* in front of the braces; bytes NULL when absent */
     struct matcher *matchers; /* the name's is the last one, as type = on __name__ */
     size_t matcher_count;
+    struct matcher_block *block; /* their owner in the tree */
     struct query_shift shift;
     enum extend_kind extend;
 };
@@ -228,14 +237,25 @@ struct query_tree {
     struct query_text text; /* a copy of the query as sent */
     /* Matchers that hold for whatever the query reads, also for what no selector names: the info
      * series of info(). They are in each selector already. */
-    struct matcher *everywhere;
-    size_t everywhere_count;
+    struct matcher_block *everywhere; /* NULL: none */
     struct arena arena;
     struct matcher_block *blocks; /* the matchers to give back */
 };
 
+/** An empty tree with a copy of the text; the parser fills it. */
+struct query_tree *query_tree_new(const char *text, size_t len);
 /** Takes NULL. */
 void query_tree_free(struct query_tree *tree);
+
+/** A new node of the tree, zeroed but for kind, start and end. Its depth is 1: expr_set_depth. */
+struct expr *expr_new(struct query_tree *tree, enum expr_kind kind, uint32_t start, uint32_t end);
+/** Finds the height of a node whose children are in place. False when it is over QUERY_MAX_DEPTH.
+ */
+TIDE_NODISCARD bool expr_set_depth(struct expr *expr);
+/** An empty block of matchers of the tree. */
+struct matcher_block *matcher_block_new(struct query_tree *tree);
+/** Room for one more matcher, not yet counted: init it, then count++. */
+struct matcher *matcher_block_room(struct query_tree *tree, struct matcher_block *block);
 
 /** "+", "atan2", "</". Static. */
 const char *binary_op_text(enum binary_op op);

@@ -16,7 +16,6 @@ enum expr_type {
 };
 
 #define FUNCTION_MAX_ARGS 8
-/* Any number of the last argument. */
 #define FUNCTION_ANY_NUMBER (-1)
 
 struct function_row {
@@ -24,8 +23,9 @@ struct function_row {
     uint32_t id; /* place in the table; added functions follow from FUNCTION_FIRST_ADDED */
     enum expr_type returns;
     enum expr_type args[FUNCTION_MAX_ARGS]; /* types; EXPR_TYPE_NONE ends the list */
-    int optional; /* how many of the last argument may be missing or more: 0: none; n: the last
-                     listed one may be absent or be there up to n times; or FUNCTION_ANY_NUMBER */
+    /* 0: exactly the listed arguments. n > 0: the last one may be absent, or be there up to n
+     * times. FUNCTION_ANY_NUMBER: absent, or any number of times. */
+    int variadic;
     bool experimental;
 };
 

@@ -1,0 +1,49 @@
+-- Upstream's PromQL scripts, run through the HTTP API of a real server. They stay where upstream's
+-- material lies: TIDE_CONFORMANCE, default ../shared/conformance.
+local script = require "spec.promql.script"
+local runner = require "spec.promql.runner"
+
+local conformance = os.getenv("TIDE_CONFORMANCE") or "../shared/conformance"
+
+local function scripts()
+  local pipe = io.popen("ls " .. conformance .. "/promqltest/*.test 2>/dev/null")
+  local list = {}
+  for path in pipe:lines() do list[#list + 1] = path end
+  pipe:close()
+  return list
+end
+
+describe("upstream's scripts", function()
+  local paths = scripts()
+  if #paths == 0 then
+    pending("upstream's scripts are not here: set TIDE_CONFORMANCE")
+    return
+  end
+
+  for _, path in ipairs(paths) do
+    describe(path:match("[^/]+$"), function()
+      local run = runner.new()
+      local commands = script.read(path)
+
+      setup(function() run:clear() end)
+      teardown(function() run:close() end)
+
+      -- Loads and clears happen in front of the next eval, which reports their failure.
+      local before = {}
+      for _, command in ipairs(commands) do
+        if command.kind ~= "eval" then
+          before[#before + 1] = command
+        else
+          local todo = before
+          before = {}
+          it(("line %d: %s"):format(command.line, command.expression), function()
+            for _, other in ipairs(todo) do
+              if other.kind == "clear" then run:clear() else run:load(other) end
+            end
+            run:eval(command)
+          end)
+        end
+      end
+    end)
+  end
+end)

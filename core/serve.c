@@ -1,0 +1,187 @@
+/* serve.c - see serve.h. */
+#include "serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/logger.h"
+#include "base/metrics.h"
+#include "base/notify.h"
+#include "base/thread.h"
+#include "http/http_server.h"
+#include "store/store.h"
+#include "version.h"
+
+/* All parts of a running server. */
+struct server {
+    const struct config *config;
+    struct metrics *metrics;
+    struct store_progress progress;
+    struct http_server *http;
+    struct store *store;
+    struct thread opener; /* opens the store while the main thread listens for signals */
+    sigset_t signals;
+    struct error open_error;
+};
+
+/* Signals are taken by sigwait on the main thread; a reader that went away is an error of write. */
+static void block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+    sigaddset(signals, SIGUSR1); /* the opener has ended */
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Connections and series files need more descriptors than the usual soft limit allows. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void fill_store_options(struct store_options *options, const struct config *config,
+                               struct metrics *metrics)
+{
+    store_options_init(options);
+    options->data_dir = config->data;
+    options->retention_ms = config->storage.retention_ms == CONFIG_FOREVER_MS
+                                ? RETENTION_FOREVER
+                                : config->storage.retention_ms;
+    options->chunk_encoding = (int)config->storage.chunk_encoding;
+    options->head_chunk_timeout_ms = config->storage.head_chunk_timeout_ms;
+    options->checkpoint_interval_ms = config->storage.checkpoint_interval_ms;
+    options->checkpoint_dirty_series_limit =
+        (uint64_t)config->storage.checkpoint_dirty_series_limit;
+    options->series_sync = (enum series_sync)config->storage.series_sync;
+    options->min_shrink_ratio = config->storage.min_shrink_ratio;
+    options->memory_target_bytes = (uint64_t)config->storage.memory_target_bytes;
+    options->limits.future_ms = config->limits.future_ms;
+    options->limits.labels_per_series = (uint32_t)config->limits.labels_per_series;
+    options->limits.label_name_bytes = (uint32_t)config->limits.label_name_bytes;
+    options->limits.label_value_bytes = (uint32_t)config->limits.label_value_bytes;
+    options->limits.max_series = (uint64_t)config->limits.series;
+    options->metrics = metrics;
+}
+
+static int start_http(struct server *server, struct error *err)
+{
+    struct http_options options;
+
+    http_options_init(&options);
+    http_options_configure(&options, server->config);
+    options.version = TIDE_VERSION;
+    options.progress = &server->progress;
+    options.metrics = server->metrics;
+    server->http = http_server_start(&options, err);
+    if (server->http == NULL)
+        return -1;
+    for (size_t i = 0; i < server->config->listen_count; i++)
+        log_info("listening", "address=%s", http_server_address(server->http, i));
+    return 0;
+}
+
+static void *open_store(void *arg)
+{
+    struct server *server = arg;
+    struct store_options options;
+
+    fill_store_options(&options, server->config, server->metrics);
+    server->store = store_open(&options, &server->progress, &server->open_error);
+    kill(getpid(), SIGUSR1);
+    return NULL;
+}
+
+static void announce(struct server *server, int64_t begin_ns)
+{
+    struct store_stats stats;
+
+    http_server_open(server->http, server->store);
+    store_stats_get(server->store, &stats);
+    log_info("ready", "series=%" PRIu64 " archived=%" PRIu64 " data=%s took_ms=%" PRId64,
+             stats.series_in_memory, stats.series_archived, server->config->data,
+             (clock_mono_ns(clock_system()) - begin_ns) / 1000000);
+    notify_manager("READY=1\nSTATUS=serving");
+}
+
+/* Waits for signals until it is time to stop. @return 0 to stop, -1 if the store did not open. */
+static int wait_for_the_end(struct server *server)
+{
+    int64_t begin_ns = clock_mono_ns(clock_system());
+    bool stop_when_open = false;
+
+    for (;;) {
+        int number;
+
+        if (sigwait(&server->signals, &number) != 0)
+            continue;
+        if (number == SIGHUP) {
+            log_info("reload asked for", "%s", "nothing=\"no scripts are configured\"");
+        } else if (number == SIGUSR1 && server->opener.started) {
+            thread_join(&server->opener);
+            if (server->store == NULL)
+                return -1;
+            if (stop_when_open)
+                return 0;
+            announce(server, begin_ns);
+        } else if (number == SIGTERM || number == SIGINT) {
+            log_info("stopping", "signal=%s", number == SIGTERM ? "TERM" : "INT");
+            notify_manager("STOPPING=1");
+            if (!server->opener.started)
+                return 0;
+            stop_when_open = true; /* what is being opened is closed as soon as it is whole */
+        }
+    }
+}
+
+static int stop(struct server *server)
+{
+    struct error err;
+    int result = 0;
+
+    http_server_stop(server->http);
+    if (server->store != NULL && store_close(server->store, &err) != 0) {
+        log_error("could not stop cleanly; the next start recovers", "error=\"%s\"", err.text);
+        result = -1;
+    }
+    metrics_free(server->metrics);
+    if (result == 0)
+        log_info("stopped", NULL);
+    return result;
+}
+
+int serve(const struct config *config)
+{
+    struct server server = {.config = config, .metrics = metrics_new()};
+    struct error err;
+    int result;
+
+    logger_set_level((enum log_level)config->log_level);
+    logger_set_format((enum log_format)config->log_format);
+    raise_descriptor_limit();
+    block_signals(&server.signals);
+    if (start_http(&server, &err) != 0 ||
+        thread_start(&server.opener, "opener", 0, open_store, &server, &err) != 0) {
+        fprintf(stderr, "tidemark: %s\n", err.text);
+        stop(&server);
+        return -1;
+    }
+    result = wait_for_the_end(&server);
+    if (result != 0)
+        fprintf(stderr, "tidemark: %s\n", server.open_error.text);
+    if (stop(&server) != 0)
+        result = -1;
+    return result;
+}

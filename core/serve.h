@@ -1,0 +1,15 @@
+/* serve.h - the life of the server: open, listen, wait for a signal, stop cleanly. */
+#ifndef TIDE_SERVE_H
+#define TIDE_SERVE_H
+
+#include "script/config.h"
+
+/**
+ * Serves until SIGTERM or SIGINT; SIGHUP reloads. Blocks; to be called once, on the main thread,
+ * before any other thread was started. Says in one line on standard error why it failed.
+ *
+ * @return 0 after a clean stop, -1 if it could not start or could not save everything
+ */
+int serve(const struct config *config);
+
+#endif

@@ -16,10 +16,12 @@ struct archive {
 /* --- opening ------------------------------------------------------------------------------------
  */
 
+static const struct kv_options metrics_options = {.block_cache_bytes = METRICS_CACHE_BYTES};
+static const struct kv_options ranges_options = {.block_cache_bytes = RANGES_CACHE_BYTES};
+
 static struct kv *open_ranges(struct volume *volume, bool *lost, struct error *err)
 {
-    struct kv_options options = {.block_cache_bytes = RANGES_CACHE_BYTES};
-    struct kv *kv = volume->open_kv(volume, ARCHIVE_RANGES, &options, err);
+    struct kv *kv = volume->open_kv(volume, ARCHIVE_RANGES, &ranges_options, err);
 
     if (kv != NULL || err->code == ERR_CONFLICT)
         return kv;
@@ -27,17 +29,16 @@ static struct kv *open_ranges(struct volume *volume, bool *lost, struct error *e
     if (volume->remove_folder(volume, ARCHIVE_RANGES, err) != 0)
         return NULL;
     *lost = true;
-    return volume->open_kv(volume, ARCHIVE_RANGES, &options, err);
+    return volume->open_kv(volume, ARCHIVE_RANGES, &ranges_options, err);
 }
 
 struct archive *archive_open(struct volume *volume, bool *ranges_lost, struct error *err)
 {
-    struct kv_options options = {.block_cache_bytes = METRICS_CACHE_BYTES};
     struct archive *archive = mem_zalloc(1, sizeof(*archive));
     struct error unused;
 
     *ranges_lost = false;
-    archive->metrics = volume->open_kv(volume, ARCHIVE_METRICS, &options, err);
+    archive->metrics = volume->open_kv(volume, ARCHIVE_METRICS, &metrics_options, err);
     if (archive->metrics == NULL) {
         error_note(err, "cannot open the metrics of archived series (put " ARCHIVE_METRICS
                         " back from a backup; without that folder all archived series are lost)");

@@ -8,6 +8,9 @@
 #define NAMES_CACHE_BYTES ((size_t)10 << 20)
 #define PAIRS_CACHE_BYTES ((size_t)20 << 20)
 
+static const struct kv_options names_options = {.block_cache_bytes = NAMES_CACHE_BYTES};
+static const struct kv_options pairs_options = {.block_cache_bytes = PAIRS_CACHE_BYTES};
+
 struct label_index {
     struct kv *pairs;
     struct kv *names;
@@ -20,14 +23,12 @@ static int close_kv(struct kv *kv, struct error *err)
 
 struct label_index *label_index_open(struct volume *volume, struct error *err)
 {
-    struct kv_options names = {.block_cache_bytes = NAMES_CACHE_BYTES};
-    struct kv_options pairs = {.block_cache_bytes = PAIRS_CACHE_BYTES};
     struct label_index *index = mem_zalloc(1, sizeof(*index));
     struct error unused;
 
-    index->names = volume->open_kv(volume, LABEL_INDEX_NAMES, &names, err);
+    index->names = volume->open_kv(volume, LABEL_INDEX_NAMES, &names_options, err);
     if (index->names != NULL)
-        index->pairs = volume->open_kv(volume, LABEL_INDEX_PAIRS, &pairs, err);
+        index->pairs = volume->open_kv(volume, LABEL_INDEX_PAIRS, &pairs_options, err);
     if (index->pairs != NULL)
         return index;
     (void)close_kv(index->names, &unused);

@@ -84,7 +84,8 @@ function disk.label_list(labels)
   local list = {}
   for i = 0, tonumber(C.labels_count(labels)) - 1 do
     local label = C.labels_at(labels, i)
-    list[i + 1] = { ffi.string(label.name, label.name_len), ffi.string(label.value, label.value_len) }
+    list[i + 1] = { ffi.string(label.name, label.name_len),
+      ffi.string(label.value, label.value_len) }
   end
   return list
 end

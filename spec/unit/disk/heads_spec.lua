@@ -289,7 +289,8 @@ describe("heads_read after damage", function()
 
   it("loses one series when bytes are cut out of it or put into it", function()
     for _, change in ipairs { "", "xyz", ("\0"):rep(3000) } do
-      local damaged = records:sub(1, list[9].from + 200) .. change .. records:sub(list[9].from + 300)
+      local from = list[9].from
+      local damaged = records:sub(1, from + 200) .. change .. records:sub(from + 300)
       local read = read_bytes(header .. damaged, C.HEADS_SALVAGE)
       assert.same({ 9 }, missing(read))
       assert.is_true(#tide.text({ text = read.result.problem.text }) > 0)

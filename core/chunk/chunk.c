@@ -97,15 +97,12 @@ int chunk_bounds(int encoding, const uint8_t *bytes, size_t len, int64_t *first_
         *last_ms = (int64_t)get_be64(bytes + 16);
         return 0;
     }
-    if (read_block(&reader, first_ms, &value, 1, err) != 1)
+    if (reader.count == 0)
         return error_set(err, ERR_CORRUPT, "%s chunk without a sample",
                          chunk_encoding_name(encoding));
-    *last_ms = *first_ms;
-    if (reader.count > 1) {
-        reader.index = reader.count - 1;
-        (void)read_block(&reader, last_ms, &value, 1, err);
-    }
-    return 0;
+    *first_ms = reader.time_ms;
+    reader.index = reader.count - 1;
+    return read_block(&reader, last_ms, &value, 1, err) == 1 ? 0 : -1;
 }
 
 int chunk_check_to_end(int encoding, const uint8_t *bytes, size_t len,
@@ -140,9 +137,10 @@ int chunk_check_to_end(int encoding, const uint8_t *bytes, size_t len,
         return -1;
     if (summary->first_ms != first_ms || summary->last_ms != last_ms)
         return error_set(err, ERR_CORRUPT,
-                         "%s chunk: header says it ends at %" PRId64 " ms, samples at %" PRId64
-                         " ms",
-                         chunk_encoding_name(encoding), last_ms, summary->last_ms);
+                         "%s chunk: fields say %" PRId64 " to %" PRId64 " ms, samples %" PRId64
+                         " to %" PRId64 " ms",
+                         chunk_encoding_name(encoding), first_ms, last_ms, summary->first_ms,
+                         summary->last_ms);
     return 0;
 }
 

@@ -70,6 +70,8 @@ void delta_load(struct chunk_head *head, const struct chunk_writer *writer, cons
     head->time_width = payload[0];
     head->value_width = payload[1];
     head->flags = payload[2];
+    head->first_ms = (int64_t)get_le64(payload + 3);
+    head->first_value = bits_double(get_le64(payload + 11));
     head->used = get_le16(payload + USED_AT);
     /* Half an entry at the end: whatever came behind it would be read askew. */
     head->sealed = (head->used - DELTA_FIELDS) % (head->time_width + head->value_width) != 0;

@@ -101,7 +101,11 @@ void double_delta_load(struct chunk_head *head, const struct chunk_writer *write
     head->used = get_le16(payload);
     head->time_width = payload[2];
     head->value_width = payload[3];
+    head->first_ms = (int64_t)get_le64(payload + 5);
+    head->first_value = bits_double(get_le64(payload + 13));
     head->flags = payload[4];
+    /* Widths that do not go together harm a reader only from the third sample on. */
+    head->sealed = head->flags == 1 ? head->value_width == 8 : head->value_width < 4;
     if (head->used < DOUBLE_DELTA_FIELDS)
         return;
     head->slope.time_delta = (int64_t)get_le64(payload + 21);
@@ -109,7 +113,8 @@ void double_delta_load(struct chunk_head *head, const struct chunk_writer *write
     if (head->used == DOUBLE_DELTA_FIELDS)
         return;
     /* Half an entry at the end: whatever came behind it would be read askew. */
-    head->sealed = (head->used - DOUBLE_DELTA_FIELDS) % (head->time_width + head->value_width) != 0;
+    if ((head->used - DOUBLE_DELTA_FIELDS) % (head->time_width + head->value_width) != 0)
+        head->sealed = 1;
     chunk_head_reserve(head, writer, head->used - DOUBLE_DELTA_FIELDS);
     memcpy(head->bytes, payload + DOUBLE_DELTA_FIELDS, head->used - DOUBLE_DELTA_FIELDS);
 }

@@ -291,8 +291,6 @@ int chunk_head_load(struct chunk_head *head, const struct chunk_writer *writer, 
         varbit_load(head, writer, payload, &at_end);
         return 0;
     }
-    head->first_ms = summary.first_ms;
-    head->first_value = summary.first_value;
     head->last_ms = summary.last_ms;
     head->last_value = summary.last_value;
     return 0;

@@ -1,0 +1,11 @@
+/* fuzz_chunk_double_delta.c - any bytes as a double_delta payload: read or refused, in bounds, and
+ * fit to go on. */
+#include "fuzz_chunk_common.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_decoder(CHUNK_DOUBLE_DELTA, data, size);
+    return 0;
+}

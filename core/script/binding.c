@@ -13,6 +13,11 @@
 #include "script/sandbox.h"
 
 #define MAX_LABEL_BYTES ((size_t)64 << 10)
+/* What scripts can make C hold or do between two hooks. */
+#define MAX_SCRATCH_BYTES ((size_t)1 << 20) /* labels set in one decision */
+#define MAX_PATTERN_BYTES ((size_t)1 << 10)
+#define MAX_TEMPLATE_BYTES ((size_t)256)
+#define MAX_SUBJECT_BYTES ((size_t)64 << 10)
 #define MAX_LOG_BYTES 500
 
 static struct binding *binding_of(lua_State *L)
@@ -88,6 +93,8 @@ static int labels_set(lua_State *L)
         luaL_error(L, "label %s: not UTF-8", name);
     if (memchr(name, 0, name_len) != NULL)
         luaL_error(L, "label %s: a zero byte in the name", name);
+    if (scratch->used_bytes + name_len + len > MAX_SCRATCH_BYTES)
+        luaL_error(L, "labels were set too often");
     labels_builder_set(decision->builder, arena_dup(scratch, name, name_len), name_len,
                        arena_dup(scratch, value, len), len);
     decision->changed = true;
@@ -219,25 +226,38 @@ static int native_now(lua_State *L)
     return 1;
 }
 
-/* The expression of argument `at`; the caller gives it back before anything may raise. */
-static struct regex *regex_raises(lua_State *L, int at)
+/* The expression of argument 2; the caller gives it back before anything may raise. */
+static struct regex *regex_raises(lua_State *L)
 {
     size_t len;
-    const char *pattern = luaL_checklstring(L, at, &len);
+    const char *pattern = luaL_checklstring(L, 2, &len);
     struct error err;
-    struct regex *regex = regex_compile(binding_of(L)->regexes, pattern, len, &err);
+    struct regex *regex;
 
+    if (len > MAX_PATTERN_BYTES)
+        luaL_error(L, "the expression has over %d bytes", (int)MAX_PATTERN_BYTES);
+    regex = regex_compile(binding_of(L)->regexes, pattern, len, &err);
     if (regex == NULL)
         luaL_error(L, "%s", err.text);
     return regex;
+}
+
+/* The text of argument 1, that an expression is to match. */
+static const char *subject_raises(lua_State *L, size_t *len)
+{
+    const char *text = luaL_checklstring(L, 1, len);
+
+    if (*len > MAX_SUBJECT_BYTES)
+        luaL_error(L, "the text has over %d bytes", (int)MAX_SUBJECT_BYTES);
+    return text;
 }
 
 /* matches(text, expression) */
 static int native_matches(lua_State *L)
 {
     size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
-    struct regex *regex = regex_raises(L, 2);
+    const char *text = subject_raises(L, &len);
+    struct regex *regex = regex_raises(L);
     bool matches = regex_matches(regex, text, len);
 
     regex_unref(regex);
@@ -251,21 +271,27 @@ static int native_replace(lua_State *L)
     size_t len;
     size_t template_len;
     size_t out_len = 0;
-    const char *text = luaL_checklstring(L, 1, &len);
+    const char *text = subject_raises(L, &len);
     const char *template_text = luaL_checklstring(L, 3, &template_len);
-    struct regex *regex = regex_raises(L, 2);
+    struct arena *scratch = &binding_of(L)->scratch;
+    struct arena_mark mark = arena_mark(scratch);
+    struct regex *regex;
     char *out = NULL;
     const char *copy;
 
+    if (template_len > MAX_TEMPLATE_BYTES)
+        luaL_error(L, "the template has over %d bytes", (int)MAX_TEMPLATE_BYTES);
+    regex = regex_raises(L);
     if (!regex_expand(regex, text, len, template_text, template_len, &out, &out_len)) {
         regex_unref(regex);
         lua_pushnil(L);
         return 1;
     }
     regex_unref(regex);
-    copy = arena_dup(&binding_of(L)->scratch, out, out_len); /* pushing may raise */
+    copy = arena_dup(scratch, out, out_len); /* pushing may raise */
     mem_free(out);
     lua_pushlstring(L, copy, out_len);
+    arena_release(scratch, mark);
     return 1;
 }
 
@@ -304,7 +330,7 @@ static int native_library(lua_State *L)
 /* --- opening -------------------------------------------------------------------------------------
  */
 
-/* Pops a value into field `name` of the table below it, which stays. */
+/* Pushes a userdata; `upvalue`: stack index of what `get` finds as its upvalue, 0 for none. */
 static void new_userdata(lua_State *L, lua_CFunction get, lua_CFunction set, int upvalue)
 {
     lua_newuserdata(L, 1);
@@ -339,4 +365,6 @@ void binding_open_raises(lua_State *L, struct binding *binding)
     new_userdata(L, series_get, refuse_set, lua_gettop(L));
     binding->series_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pop(L, 1);
+    binding_push_query_raises(L);
+    binding->query_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }

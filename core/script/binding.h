@@ -13,12 +13,14 @@
 #include "store/policy.h"
 
 struct lua_State;
+struct read_request;
 struct ruleset;
 
 /* The question that is being answered. */
 struct decision {
     const struct series_view *series; /* NULL between decisions; its labels may be NULL */
     struct labels_builder *builder;   /* admit: the labels are these, and may be set */
+    struct read_request *read;        /* query: what a client wants; NULL otherwise */
     bool changed;                     /* out: the builder was */
     bool moving; /* out: looked at time or at what grows, so the answer does not hold for ever */
 };
@@ -31,11 +33,14 @@ struct binding {
     struct arena scratch;        /* texts that a script set; reset before each decision */
     struct decision decision;
     int series_ref; /* registry: the series userdata */
+    int query_ref;  /* the query userdata */
 };
 
 #ifndef TIDE_CDEF
 /** Adds the functions and userdata to a fresh state; inside sandbox_run. */
 void binding_open_raises(struct lua_State *L, struct binding *binding);
+/** query_binding.c: pushes the query userdata. */
+void binding_push_query_raises(struct lua_State *L);
 #endif
 
 #endif

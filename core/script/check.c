@@ -101,7 +101,7 @@ int rulebook_check(const char *folder, struct buf *out, struct error *err)
     }
     check.binding.clock = clock_system();
     check.binding.rules = check.set;
-    check.binding.regexes = regex_cache_new(1000);
+    check.binding.regexes = regex_cache_new(64);
     sandbox_set_owner(sandbox, &check.binding);
     if (sandbox_run(sandbox, check_run, &check, TIME_NS, err) == -1) {
         if (check.current != NULL && sandbox_last_stop(sandbox) != SANDBOX_RAISED)

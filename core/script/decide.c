@@ -149,33 +149,17 @@ static void call_run(lua_State *L, void *ctx)
     struct call *call = ctx;
     struct script_state *state = call->state;
 
-    lua_rawgeti(L, LUA_REGISTRYINDEX, state->functions_ref);
-    lua_rawgeti(L, 1, (int)ruleset_index(state->set, call->rule) + 1);
+    script_state_push_raises(L, state, call->rule);
     lua_rawgeti(L, LUA_REGISTRYINDEX, state->binding.series_ref);
     if (call->damage != NULL)
         push_damage(L, call->damage);
     lua_call(L, call->damage != NULL ? 2 : 1, 2);
-    readers[call->rule->hook](L, call, 2);
+    readers[call->rule->hook](L, call, 1);
 }
 
-/* Calls the rule's function. @return 0, or -1: counted and logged, err says why */
 static int call_rule(struct call *call, struct error *err)
 {
-    struct script_state *state = call->state;
-    int64_t start_ns = clock_mono_ns(clock_system());
-    int result = sandbox_run(state->sandbox, call_run, call, state->book->time_ns, err);
-    int64_t took_ns = clock_mono_ns(clock_system()) - start_ns;
-
-    if (result == 0)
-        rule_stats_good(call->rule->stats, took_ns);
-    else
-        rule_stats_bad(call->rule, state->set->version, state->book->max_errors, took_ns, err);
-    return result;
-}
-
-static bool rule_can_answer(const struct script_state *state, const struct rule *rule)
-{
-    return state->loaded && !rule_stats_suspended(rule->stats, state->set->version);
+    return script_state_call(call->state, call->rule, call_run, call, err);
 }
 
 static void begin(struct script_state *state, const struct series_view *series,
@@ -231,10 +215,10 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
         }
         call.rule = rule;
         call.valid_ms = 0;
-        if (!rule_can_answer(state, rule) || call_rule(&call, &err) == -1) {
+        if (!script_state_can_answer(state, rule) || call_rule(&call, &err) == -1) {
             /* It may have meant to keep more than the configuration does. */
             call.keep_ms = RETENTION_FOREVER;
-            valid_ms = rule_can_answer(state, rule) ? MOVING_VALID_MS : RETENTION_FOREVER;
+            valid_ms = script_state_can_answer(state, rule) ? MOVING_VALID_MS : RETENTION_FOREVER;
             break;
         }
         if (call.valid_ms == 0)
@@ -320,7 +304,7 @@ static enum admit_verdict admit(void *ctx, struct labels_builder *labels, char *
         struct call call = {.state = state, .rule = set->by_hook[RULE_ADMIT][i]};
         struct snapshot snapshot;
 
-        if (!rule_can_answer(state, call.rule) || !builder_matches(call.rule, labels))
+        if (!script_state_can_answer(state, call.rule) || !builder_matches(call.rule, labels))
             continue;
         snapshot = snapshot_take(state, labels);
         if (call_rule(&call, &err) == -1) {
@@ -362,7 +346,7 @@ static enum damage_verdict quarantine(void *ctx, const struct series_view *serie
         call.rule = set->by_hook[RULE_QUARANTINE][i];
         if (!rule_matches(call.rule, series))
             continue;
-        if (!rule_can_answer(state, call.rule) || call_rule(&call, &err) == -1) {
+        if (!script_state_can_answer(state, call.rule) || call_rule(&call, &err) == -1) {
             call.verdict = DAMAGE_QUARANTINE;
             break;
         }

@@ -17,7 +17,7 @@
 #define DEFAULT_MEMORY ((size_t)16 << 20)
 #define DEFAULT_MAX_ERRORS 10
 #define LOAD_TIME_NS ((int64_t)2 * 1000 * 1000 * 1000)
-#define REGEX_CACHE 1000
+#define REGEX_CACHE 64
 
 /* --- states --------------------------------------------------------------------------------------
  */
@@ -38,6 +38,8 @@ static void load_run(lua_State *L, void *ctx)
     sandbox_require_raises(L, "tidemark.tide");
     lua_getfield(L, -1, "drop_type");
     load->state->drop_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -1, "refuse_type");
+    load->state->refuse_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, -1, "milliseconds");
     load->state->milliseconds_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
@@ -131,6 +133,33 @@ struct script_state *script_state_of(struct rulebook *book)
         state->set->version != __atomic_load_n(&book->version, __ATOMIC_ACQUIRE))
         state_renew(state);
     return state;
+}
+
+bool script_state_can_answer(const struct script_state *state, const struct rule *rule)
+{
+    return state->loaded && !rule_stats_suspended(rule->stats, state->set->version);
+}
+
+int script_state_call(struct script_state *state, const struct rule *rule,
+                      void (*run)(lua_State *L, void *ctx), void *ctx, struct error *err)
+{
+    int64_t start_ns = clock_mono_ns(clock_system());
+    int result = sandbox_run(state->sandbox, run, ctx, state->book->time_ns, err);
+    int64_t took_ns = clock_mono_ns(clock_system()) - start_ns;
+
+    if (result == 0)
+        rule_stats_good(rule->stats, took_ns);
+    else
+        rule_stats_bad(rule, state->set->version, state->book->max_errors, took_ns, err);
+    return result;
+}
+
+void script_state_push_raises(lua_State *L, const struct script_state *state,
+                              const struct rule *rule)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->functions_ref);
+    lua_rawgeti(L, -1, (int)ruleset_index(state->set, rule) + 1);
+    lua_remove(L, -2);
 }
 
 /* --- life ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-/* rulebook_impl.h - the inside of a rulebook, for rulebook.c and decide.c only. */
+/* rulebook_impl.h - the inside of a rulebook, for rulebook.c, decide.c and shape.c only. */
 #ifndef TIDE_SCRIPT_RULEBOOK_IMPL_H
 #define TIDE_SCRIPT_RULEBOOK_IMPL_H
 
@@ -12,6 +12,7 @@
 #include "script/ruleset.h"
 #include "store/policy.h"
 
+struct lua_State;
 struct sandbox;
 struct watchdog;
 
@@ -44,6 +45,7 @@ struct script_state {
     struct binding binding;
     int functions_ref;    /* registry: the rules' functions by index */
     int drop_ref;         /* metatable of what tide.drop returns */
+    int refuse_ref;       /* metatable of what tide.refuse returns */
     int milliseconds_ref; /* from a duration to a number */
     int durations_ref;    /* table: texts that were answered -> milliseconds */
     int duration_count;
@@ -52,6 +54,19 @@ struct script_state {
 
 /** The calling thread's state, with the rules in force. */
 struct script_state *script_state_of(struct rulebook *book);
+
+/** Whether a rule's function may be asked: its state has it and it is not suspended. */
+bool script_state_can_answer(const struct script_state *state, const struct rule *rule);
+/**
+ * Runs `run` (which calls the rule's function and reads its answer) within the limits.
+ *
+ * @return 0, or -1: counted and logged, err says why
+ */
+int script_state_call(struct script_state *state, const struct rule *rule,
+                      void (*run)(struct lua_State *L, void *ctx), void *ctx, struct error *err);
+/** Pushes a rule's function; inside such a run. */
+void script_state_push_raises(struct lua_State *L, const struct script_state *state,
+                              const struct rule *rule);
 
 /** decide.c: the answers, with the rulebook as context. */
 void decide_fill(struct policy *policy, struct rulebook *book);

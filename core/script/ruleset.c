@@ -20,7 +20,7 @@
 
 const char *rule_hook_name(enum rule_hook hook)
 {
-    static const char *const names[RULE_HOOKS] = {"retention", "admit", "quarantine"};
+    static const char *const names[RULE_HOOKS] = {"retention", "admit", "quarantine", "query"};
 
     return names[hook];
 }

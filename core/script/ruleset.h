@@ -13,7 +13,7 @@
 struct lua_State;
 struct rule_stats;
 
-enum rule_hook { RULE_RETENTION, RULE_ADMIT, RULE_QUARANTINE, RULE_HOOKS };
+enum rule_hook { RULE_RETENTION, RULE_ADMIT, RULE_QUARANTINE, RULE_QUERY, RULE_HOOKS };
 
 /* "retention", "admit" ...; static. */
 const char *rule_hook_name(enum rule_hook hook);

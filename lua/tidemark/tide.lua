@@ -11,6 +11,7 @@ local format = string.format
 
 local library = {
   rules = {}, -- in file order: { hook, title, script, line, match, keep_ms, decide }
+  refuse_type = { __metatable = false }, -- and of what tide.refuse returns
   drop_type = { __metatable = false }, -- metatable of what tide.drop returns
 }
 
@@ -134,6 +135,23 @@ function tide.drop(reason)
   return setmetatable({ reason = reason }, library.drop_type)
 end
 
+--- What a client may read. All rules run, in file order; the first refusal ends it.
+function tide.query(title, decide)
+  if type(decide) ~= "function" then blame("tide.query: the second argument is a function") end
+  register("query", title, { decide = decide })
+end
+
+--- An answer of query: the client gets this status and text.
+function tide.refuse(status, text)
+  if type(status) ~= "number" or status < 400 or status > 599 or status % 1 ~= 0 then
+    error("tide.refuse: the status is a number from 400 to 599", 2)
+  end
+  if type(text) ~= "string" or #text == 0 or #text > 200 then
+    error("tide.refuse: a text of 1 to 200 bytes", 2)
+  end
+  return setmetatable({ status = status, text = text }, library.refuse_type)
+end
+
 -- --- times and sizes
 -- ------------------------------------------------------------------------------
 
@@ -193,6 +211,30 @@ tide.log = env.read_only("tide.log", log)
 
 -- --- modules
 -- --------------------------------------------------------------------------------------
+
+-- --- what C asks of the query userdata ----------------------------------------------------------
+
+--- The matchers of q:restrict's argument: a selector, or a table of label = value.
+function library.restrictions(what)
+  if type(what) == "string" then
+    local list, problem = selector.parse(what)
+    if not list then error("restrict: " .. problem, 0) end
+    if #list == 0 then error("restrict: the selector names no label", 0) end
+    return list
+  end
+  if type(what) ~= "table" then error("restrict: a table or a selector, please", 0) end
+  local list = {}
+  for name, value in next, what do
+    if type(name) ~= "string" or type(value) ~= "string" or value == "" then
+      error("restrict: label names with texts that are not empty", 0)
+    end
+    list[#list + 1] = { name, 0, value }
+  end
+  if #list == 0 then
+    error("restrict: the table is empty (is the value nil?)", 0)
+  end
+  return list
+end
 
 library.tide = env.read_only("tide", setmetatable(tide, { __index = function(_, name)
   error("unknown name 'tide." .. tostring(name) .. "'", 2)

@@ -1,8 +1,8 @@
 /* rules.c - the cost of operator rules: a decision per series, in CPU nanoseconds.
  *
  * Usage: rules [SERIES]     (default 1,000,000; 8 labels each)
- * Retention by a function that reads two labels, by a declared match, and admission that reads two
- * labels; each over all series, answers not cached. */
+ * Retention by a function that reads two labels, by a declared match, admission that reads two
+ * labels, a query rule; each over all series, answers not cached. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "script/rulebook.h"
 #include "script/sandbox.h"
+#include "script/shape.h"
 
 static const char scripts[] =
     "tide.retention('declared', { match = '{env=\"dev\"}', keep = '2d' })\n"
@@ -23,11 +24,16 @@ static const char scripts[] =
     "tide.admit('no dev', function(series)\n"
     "  if series.labels.env == 'dev' and series.labels.team == 'x' then return tide.drop 'dev' "
     "end\n"
+    "end)\n"
+    "tide.query('tenants', function(q)\n"
+    "  if not q.tenant then return tide.refuse(403, 'who?') end\n"
+    "  q:restrict { tenant = q.tenant }\n"
     "end)\n";
 
 struct bench {
     size_t count;
     struct labels **labels;
+    struct rulebook *book;
     const struct policy *policy;
 };
 
@@ -90,6 +96,21 @@ static void admission(const struct bench *bench)
            (cpu_ns() - start) / (double)bench->count);
 }
 
+static void shaping(const struct bench *bench)
+{
+    double start = cpu_ns();
+
+    for (size_t i = 0; i < bench->count; i++) {
+        struct read_request request = {.kind = READ_QUERY, .tenant = "web"};
+        struct error err;
+
+        TIDE_ASSERT(rulebook_shape(bench->book, &request, &err) == 0);
+        read_request_destroy(&request);
+    }
+    printf("%-44s %7.0f ns\n", "query, a function that restricts by tenant",
+           (cpu_ns() - start) / (double)bench->count);
+}
+
 static void fill(struct bench *bench, const char *env)
 {
     for (size_t i = 0; i < bench->count; i++) {
@@ -106,6 +127,7 @@ static void *run(void *arg)
     fill(bench, "prod");
     retention(bench, "retention, a function reading two labels");
     admission(bench);
+    shaping(bench);
     fill(bench, "dev");
     retention(bench, "retention, a declared match");
     for (size_t i = 0; i < bench->count; i++)
@@ -139,6 +161,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
+    bench.book = book;
     bench.policy = rulebook_policy(book);
     TIDE_ASSERT(thread_start(&thread, "bench", SANDBOX_STACK_BYTES, run, &bench, &err) == 0);
     thread_join(&thread);

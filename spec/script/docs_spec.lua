@@ -1,4 +1,5 @@
 -- docs/lua-api.md: every example runs and answers as the page says; every name of tide is on it.
+local ffi = require "ffi"
 local rules = require "spec.support.rules"
 local selector = require "tidemark.selector"
 local units = require "tidemark.units"
@@ -57,6 +58,18 @@ function ask.admit(book, labels)
   end
   table.sort(list)
   return (after.__name__ or "") .. (#list > 0 and "{" .. table.concat(list, ",") .. "}" or "")
+end
+
+function ask.read(book, members)
+  local request, status, text = rules.read(book, members)
+  if not request then return status .. ": " .. text end
+  local list = {}
+  for i = 0, tonumber(request.restriction_count) - 1 do
+    local matcher = request.restrictions[i]
+    list[i + 1] = ('%s%s"%s"'):format(ffi.string(matcher.name),
+      ffi.string(rules.C.matcher_operator(matcher.type)), ffi.string(matcher.value))
+  end
+  return table.concat(list, ", ")
 end
 
 function ask.damage(book, labels) return rules.quarantine(book, labels) end

@@ -4,7 +4,7 @@ local lfs = require "lfs"
 local json = require "cjson"
 local tide = require "spec.support.tide"
 local C = tide.load("base/buf.h", "base/clock.h", "base/metrics.h", "model/labels.h",
-  "store/policy.h", "base/logger.h", "script/rulebook.h")
+  "store/policy.h", "base/logger.h", "script/rulebook.h", "script/shape.h")
 
 local FOREVER, DEFAULT = 9223372036854775807LL, -9223372036854775807LL - 1
 local NOW = 1700000000000
@@ -13,6 +13,7 @@ C.logger_set_level(C.LOG_LEVEL_ERROR)
 
 local folders = {}
 local alive = {} -- label blocks that views point to
+local kept = {} -- texts that requests point to
 
 -- A scripts folder with the given files ("keep.lua" = text, "lib/x.lua" = text).
 local function write(folder, files)
@@ -52,7 +53,7 @@ end
 local function close_all()
   for _, book in ipairs(open_books) do C.rulebook_close(book) end
   for _, folder in ipairs(folders) do os.execute("rm -r " .. folder) end
-  open_books, folders, alive = {}, {}, {}
+  open_books, folders, alive, kept = {}, {}, {}, {}
 end
 
 local function labels_of(map)
@@ -113,6 +114,22 @@ local function quarantine(book, map, damage)
   return ({ [0] = "quarantine", "salvage", "delete" })[verdict]
 end
 
+-- Shapes a read with the given members, an hour's range query where they say nothing; the request,
+-- or nil with status, text and name of the error.
+local function read(book, members)
+  local request = ffi.gc(ffi.new("struct read_request", {
+    kind = C.READ_QUERY_RANGE, start_ms = 1000000, end_ms = 4600000, step_ms = 15000,
+    timeout_ms = 120000, max_samples = 50000000, max_series = 1000, max_points = 11000,
+  }), C.read_request_destroy)
+  for name, value in pairs(members or {}) do
+    kept[#kept + 1] = value
+    request[name] = value
+  end
+  local err = tide.error()
+  if C.rulebook_shape(book, request, err) == 0 then return request end
+  return nil, request.status, tide.text(err), ffi.string(C.error_code_name(err.code))
+end
+
 local function rules(book)
   local buf = ffi.new("struct buf")
   C.rulebook_describe(book, buf)
@@ -128,4 +145,4 @@ end
 
 return { C = C, FOREVER = FOREVER, DEFAULT = DEFAULT, NOW = NOW, open = open, write = write,
   folder_of = folder_of, reload = reload, keep = keep, admit = admit, quarantine = quarantine,
-  rules = rules, close_all = close_all }
+  rules = rules, read = read, close_all = close_all }

@@ -1,33 +1,12 @@
 -- Query rules: what they see of a read, how they narrow it, and that failures refuse.
 local ffi = require "ffi"
 local rules = require "spec.support.rules"
-local tide = require "spec.support.tide"
-local C = tide.load("script/shape.h")
+local C = rules.C
 
 after_each(rules.close_all)
 
 local SELECTS = 12345
-local kept = {} -- texts and requests that C points to
-
--- A request with the given members; nothing else is known of the client.
-local function request_of(members)
-  local request = ffi.new("struct read_request", {
-    kind = C.READ_QUERY_RANGE, start_ms = 1000000, end_ms = 4600000, step_ms = 15000,
-    timeout_ms = 120000, max_samples = 50000000, max_series = 1000, max_points = 11000,
-  })
-  for name, value in pairs(members or {}) do
-    kept[#kept + 1] = value
-    request[name] = value
-  end
-  return ffi.gc(request, C.read_request_destroy)
-end
-
--- Shapes; the request, or nil with status, text and code.
-local function shape(book, members)
-  local request, err = request_of(members), tide.error()
-  if C.rulebook_shape(book, request, err) == 0 then return request end
-  return nil, request.status, tide.text(err), ffi.string(C.error_code_name(err.code))
-end
+local shape = rules.read
 
 local function restrictions(request)
   local list = {}

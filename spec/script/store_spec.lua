@@ -1,0 +1,125 @@
+-- Rules on a real store: what they decide happens to real samples.
+local engine = require "spec.unit.store.engine"
+local rules = require "spec.support.rules"
+
+local HOUR = 3600000
+local START = rules.NOW -- where the rules' clock stands, too
+
+local folders = {}
+
+-- A store on disk that asks the given scripts; its clock begins at START. Sequel: rulebook, folder.
+local function open(files, options)
+  local book, scripts = assert(rules.open(files, options))
+  local folder = engine.folder()
+  folders[#folders + 1] = folder
+  local store = assert(engine.open { data_dir = folder, clock_ms = START,
+    policy = rules.C.rulebook_policy(book), retention_ms = 15 * 24 * HOUR })
+  return store, book, scripts
+end
+
+local function series(team) return { __name__ = "m", team = team } end
+
+-- Ten hours of a sample every 15 s for each team, ending at the clock.
+local function push_history(store, ...)
+  local entries = {}
+  for i, team in ipairs { ... } do
+    entries[i] = { series(team) }
+    for n = 0, 2399 do
+      table.insert(entries[i], { START + n * 15000, math.sin(n * i) })
+    end
+  end
+  store:advance(10 * HOUR)
+  assert.equal(2400 * #entries, (store:push(entries)))
+end
+
+-- Hours back from the clock at which a team's samples begin; nil when there are none.
+local function age(store, team)
+  local found = store:query { { "team", "=", team } }
+  local samples = found[('{__name__="m", team="%s"}'):format(team)]
+  return samples and samples[1] and (tonumber(store.clock.manual_wall_ms) - samples[1][1]) / HOUR
+end
+
+local function maintain(store)
+  store:run "persist"
+  store:run "maintain"
+end
+
+describe("rules on a store", function()
+  after_each(function()
+    rules.close_all()
+    for _, folder in ipairs(folders) do engine.remove(folder) end
+    folders = {}
+  end)
+
+  it("drop by retention what the rule says and nothing else, also after a reload", function()
+    local store, book, scripts = open { ["a.lua"] = [[
+      tide.retention("lab", { match = '{team="lab"}', keep = "1h" })
+      tide.retention("by function", function(s)
+        if s.labels.team == "web" then return "2h" end
+      end)]] }
+    push_history(store, "lab", "web", "other")
+    maintain(store)
+    assert.equal(10, age(store, "other"))
+    local lab, web = age(store, "lab"), age(store, "web")
+    assert.is_true(lab >= 1 and lab < 3, lab)
+    assert.is_true(web >= 2 and web < 4, web)
+    assert.is_true(lab < web)
+    rules.write(scripts, { ["a.lua"] = [[
+      tide.retention("all", { keep = "90m" })]] })
+    assert.is_true(rules.reload(book))
+    maintain(store)
+    local other = age(store, "other")
+    assert.is_true(other >= 1.5 and other < 3.5, other)
+    assert.is_true(store:close())
+  end)
+
+  it("keep everything when a rule is broken, even what the configuration would drop", function()
+    for _, body in ipairs { 'error("no")', "while true do end", "return 0", 'return "soon"' } do
+      local store, book = open({ ["a.lua"] =
+        'tide.retention("broken", { match = \'{team="a"}\', keep = function() ' .. body ..
+        " end }) tide.retention('short', { keep = '1h' })" }, { time_ms = 20 })
+      push_history(store, "a", "b")
+      store:advance(30 * 24 * HOUR)
+      maintain(store)
+      maintain(store)
+      assert.is_true(age(store, "a") > 30 * 24, body)
+      assert.is_nil(age(store, "b"), body)
+      assert.is_true(rules.rules(book)[1].errors >= 1)
+      assert.is_true(store:close())
+    end
+  end)
+
+  it("admit, relabel and drop at the first sight of a series", function()
+    local store, book = open { ["a.lua"] = [[
+      tide.admit("tidy", function(s)
+        if s.labels.team == "dev" then return tide.drop "development" end
+        s.labels.pod = nil
+        s.labels.seen = "yes"
+      end)]] }
+    local function push(n)
+      return store:push {
+        { { __name__ = "m", team = "web", pod = "x" }, { START + n, n } },
+        { { __name__ = "m", team = "dev" }, { START + n, n } },
+      }
+    end
+    for n = 1, 5 do
+      local accepted, refused, examples = push(n)
+      assert.equal(1, accepted)
+      assert.same({ policy = 1 }, refused)
+      assert.equal('dropped by the rule "tidy": development', examples[1])
+    end
+    -- The stored one once; a refusal that a push shows as an example is asked for its reason.
+    assert.equal(1 + 5, rules.rules(book)[1].calls)
+    assert.same({ '{__name__="m", seen="yes", team="web"}' },
+      store:names { { "__name__", "=", "m" } })
+    assert.is_true(store:close())
+  end)
+
+  it("admit unchanged when the rule is broken", function()
+    local store = open { ["a.lua"] = [[
+      tide.admit("broken", function(s) s.labels.team = nil error("no") end)]] }
+    assert.equal(1, (store:push { { series "web", { START, 1 } } }))
+    assert.same({ '{__name__="m", team="web"}' }, store:names { { "__name__", "=", "m" } })
+    assert.is_true(store:close())
+  end)
+end)

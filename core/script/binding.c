@@ -11,6 +11,7 @@
 #include "model/matcher.h"
 #include "script/ruleset.h"
 #include "script/sandbox.h"
+#include "script/tally.h"
 
 #define MAX_LABEL_BYTES ((size_t)64 << 10)
 /* What scripts can make C hold or do between two hooks. */
@@ -314,6 +315,32 @@ static int native_log(lua_State *L)
     return 0;
 }
 
+/* tally(name, help, labels): the counter, nil without any to count in */
+static int native_tally(lua_State *L)
+{
+    struct tallies *tallies = binding_of(L)->tallies;
+    const char *name = luaL_checkstring(L, 1);
+    const char *help = luaL_checkstring(L, 2);
+    const char *labels = luaL_checkstring(L, 3);
+    struct tally *tally;
+
+    if (tallies == NULL)
+        return 0;
+    tally = tallies_get(tallies, name, help, labels);
+    if (tally == NULL)
+        return luaL_error(L, "all scripts together have over %d counters", TALLY_MAX);
+    lua_pushlightuserdata(L, tally);
+    return 1;
+}
+
+/* tally_add(tally, by) */
+static int native_tally_add(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
+    tally_add(lua_touserdata(L, 1), (uint64_t)luaL_checknumber(L, 2));
+    return 0;
+}
+
 /* library(name): the function of lib/NAME.lua, or nil */
 static int native_library(lua_State *L)
 {
@@ -353,6 +380,7 @@ void binding_open_raises(lua_State *L, struct binding *binding)
         {"now", native_now},         {"matches", native_matches},
         {"replace", native_replace}, {"label_at", native_label_at},
         {"log", native_log},         {"library", native_library},
+        {"tally", native_tally},     {"tally_add", native_tally_add},
     };
 
     sandbox_native_raises(L);

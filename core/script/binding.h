@@ -15,6 +15,7 @@
 struct lua_State;
 struct read_request;
 struct ruleset;
+struct tallies;
 
 /* The question that is being answered. */
 struct decision {
@@ -30,6 +31,7 @@ struct binding {
     const struct clock *clock;
     struct regex_cache *regexes; /* shared among threads */
     struct ruleset *rules;       /* for require; borrowed */
+    struct tallies *tallies;     /* NULL: counters count nothing (tidemark check); borrowed */
     struct arena scratch;        /* texts that a script set; reset before each decision */
     struct decision decision;
     int series_ref; /* registry: the series userdata */

@@ -12,6 +12,7 @@
 #include "base/thread.h"
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
+#include "script/tally.h"
 
 #define DEFAULT_TIME_MS 250
 #define DEFAULT_MEMORY ((size_t)16 << 20)
@@ -64,7 +65,8 @@ static int state_load(struct script_state *state, struct ruleset *set, struct er
 
     state_clear(state);
     state->set = set;
-    state->binding = (struct binding){.clock = book->clock, .regexes = book->regexes, .rules = set};
+    state->binding = (struct binding){
+        .clock = book->clock, .regexes = book->regexes, .rules = set, .tallies = book->tallies};
     state->duration_count = 0;
     state->sandbox = sandbox_new(book->memory_bytes, book->watchdog, err);
     if (state->sandbox == NULL)
@@ -219,6 +221,7 @@ struct rulebook *rulebook_open(const struct rulebook_options *options, struct er
     book->clock = options->clock != NULL ? options->clock : clock_system();
     book->metrics = options->metrics;
     book->regexes = regex_cache_new(REGEX_CACHE);
+    book->tallies = tallies_new(options->metrics);
     lock_init(&book->lock);
     TIDE_ASSERT(pthread_key_create(&book->key, state_free) == 0);
     decide_fill(&book->policy, book);
@@ -241,6 +244,7 @@ void rulebook_close(struct rulebook *book)
     rule_stats_free_all(book->stats);
     watchdog_free(book->watchdog);
     regex_cache_free(book->regexes);
+    tallies_free(book->tallies);
     lock_destroy(&book->lock);
     mem_free(book->folder);
     mem_free(book);

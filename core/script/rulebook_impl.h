@@ -14,6 +14,7 @@
 
 struct lua_State;
 struct sandbox;
+struct tallies;
 struct watchdog;
 
 struct rulebook {
@@ -26,6 +27,7 @@ struct rulebook {
     struct metrics *metrics;
     struct regex_cache *regexes;
     struct watchdog *watchdog;
+    struct tallies *tallies;
     struct policy policy;
     pthread_key_t key; /* of struct script_state */
 

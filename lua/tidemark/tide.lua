@@ -209,6 +209,56 @@ for level, name in ipairs { "error", "warn", "info", "debug" } do
 end
 tide.log = env.read_only("tide.log", log)
 
+-- --- counters of scripts ---------------------------------------------------------------
+
+local metric = {}
+
+local ESCAPED = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }
+
+-- The labels as they are printed between braces.
+local function labels_text(names, values)
+  local list = {}
+  for i, name in ipairs(names) do
+    local value = values[i]
+    if type(value) ~= "string" or #value > 200 then
+      error("add: " .. name .. " is a text of at most 200 bytes", 3)
+    end
+    list[i] = name .. '="' .. string.gsub(value, '[\\"\n]', ESCAPED) .. '"'
+  end
+  return table.concat(list, ",")
+end
+
+--- A counter on /metrics, tidemark_script_NAME; counter:add(values..., by).
+function metric.counter(name, labels, help)
+  if type(name) ~= "string" or #name > 100 or not string.find(name, "^%l[%l%d_]*$") then
+    error("tide.metric.counter: a name of lower-case letters, digits and _", 2)
+  end
+  labels = labels or {}
+  local names = {}
+  for i = 1, #labels do
+    names[i] = labels[i]
+    if type(names[i]) ~= "string" or not string.find(names[i], "^%l[%l%d_]*$") or i > 5 then
+      error("tide.metric.counter: at most 5 label names, of lower-case letters, digits and _", 2)
+    end
+  end
+  help = type(help) == "string" and string.gsub(help, "%c", " ") or "Counted by a script."
+  local cells = {}
+  local counter = {}
+  function counter.add(_, ...)
+    local by = select(#names + 1, ...)
+    if by == nil then by = 1 end
+    if type(by) ~= "number" or by < 0 or by ~= math.floor(by) or by > 2 ^ 53 then
+      error("add: a whole number that is not negative", 2)
+    end
+    local text = labels_text(names, { ... })
+    cells[text] = cells[text] or native.tally(name, help, text)
+    if cells[text] then native.tally_add(cells[text], by) end
+  end
+  return env.read_only("counter", counter)
+end
+
+tide.metric = env.read_only("tide.metric", metric)
+
 -- --- modules
 -- --------------------------------------------------------------------------------------
 

@@ -109,7 +109,7 @@ describe("docs/lua-api.md", function()
     ["table."] = "concat insert remove sort",
     ["string."] = "byte char find format len lower rep reverse sub upper",
     ["tide."] = "seconds minutes hours days weeks duration size now ago matches replace pairs " ..
-      "log drop retention admit quarantine query refuse",
+      "log metric drop retention admit quarantine query refuse",
   }
 
   it("names everything that is offered", function()

@@ -279,6 +279,38 @@ describe("a rule", function()
   end)
 end)
 
+describe("a counter of a script", function()
+  it("is on /metrics, adds up over threads' states and reloads, and is bounded", function()
+    local metrics = ffi.gc(C.metrics_new(), C.metrics_free)
+    local script = [[
+      local seen = tide.metric.counter("seen_total", { "team", "why" }, "Series\nseen.")
+      local plain = tide.metric.counter "plain_total"
+      tide.admit("count", function(s)
+        seen:add(s.labels.team or "none", 'a "q" \\ \n', 2)
+        plain:add()
+      end)
+      tide.admit("bad", { match = '{bad="1"}', decide = function() plain:add(-1) end })
+      tide.admit("flood", { match = '{bad="2"}', decide = function()
+        for i = 1, 2000 do seen:add("t" .. i, "x") end
+      end })]]
+    local book = open({ ["a.lua"] = script }, { metrics = metrics })
+    admit(book, { team = "web" })
+    assert.is_true(reload(book))
+    admit(book, { team = "web", bad = "1" })
+    local buf = ffi.new("struct buf")
+    C.metrics_write(metrics, buf)
+    local text = ffi.string(buf.data, buf.len)
+    C.buf_destroy(buf)
+    local line = 'tidemark_script_seen_total{team="web",why="a \\"q\\" \\\\ \\n"} 4\n'
+    assert.is_truthy(text:find(line, 1, true), text)
+    assert.is_truthy(text:find("# HELP tidemark_script_seen_total Series seen.\n", 1, true), text)
+    assert.is_truthy(text:find("tidemark_script_plain_total 2\n", 1, true), text)
+    assert.is_truthy(rules(book)[2].last_error:find("a whole number", 1, true))
+    admit(book, { bad = "2" })
+    assert.is_truthy(rules(book)[3].last_error:find("over 1000 counters", 1, true))
+  end)
+end)
+
 describe("loading", function()
   local refused = {
     { "tide.retention(", "SCRIPTS/a.lua:1: unexpected symbol near '<eof>'" },

@@ -86,11 +86,7 @@ static int start_http(struct server *server, struct error *err)
     options.progress = &server->progress;
     options.metrics = server->metrics;
     server->http = http_server_start(&options, err);
-    if (server->http == NULL)
-        return -1;
-    for (size_t i = 0; i < server->config->listen_count; i++)
-        log_info("listening", "address=%s", http_server_address(server->http, i));
-    return 0;
+    return server->http != NULL ? 0 : -1;
 }
 
 static void *open_store(void *arg)

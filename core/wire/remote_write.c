@@ -63,12 +63,24 @@ static const uint8_t *gather_labels(const uint8_t *bytes, size_t len, struct are
     return block;
 }
 
+/* Most series begin with all their labels, each shorter than 128 bytes: those are stepped over
+ * without looking inside. Returns where the first other field begins. */
+static const uint8_t *skip_labels(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t label_tag = SERIES_LABEL << 3 | PROTOBUF_BYTES;
+
+    while (end - at >= 2 && at[0] == label_tag && at[1] < 0x80 && end - at - 2 >= at[1])
+        at += 2 + at[1];
+    return at;
+}
+
 /* One TimeSeries into the batch; false (the caller takes the entry back) when it is broken. */
 static bool decode_series(const uint8_t *bytes, size_t len, struct push *push, struct batch *batch)
 {
     struct protobuf_reader reader = protobuf_open(bytes, len);
     struct protobuf_field field;
-    const uint8_t *labels = bytes, *labels_end = bytes, *from = bytes;
+    const uint8_t *labels = bytes, *labels_end = skip_labels(bytes, bytes + len);
+    const uint8_t *from = labels_end;
     struct batch_entry *entry;
     bool scattered = false;
     size_t block_len;
@@ -76,6 +88,7 @@ static bool decode_series(const uint8_t *bytes, size_t len, struct push *push, s
     double value;
     int more;
 
+    reader.at = labels_end;
     batch_add_entry(batch, NULL, 0, 0);
     while ((more = protobuf_next(&reader, &field)) > 0) {
         if (protobuf_is(&field, SERIES_LABEL, PROTOBUF_BYTES)) {

@@ -14,29 +14,66 @@ void annotations_destroy(struct annotations *annotations)
     for (size_t i = 0; i < annotations->count; i++)
         mem_free(annotations->items[i].text);
     mem_free(annotations->items);
+    mem_free(annotations->slots);
     *annotations = (struct annotations){0};
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3u;
+    return hash;
+}
+
+/* Where the text is, or the free slot where it belongs. */
+static size_t find_slot(const struct annotations *annotations, enum annotation_kind kind,
+                        const char *prefix, const char *text, size_t len)
+{
+    size_t prefix_len = strlen(prefix), mask = annotations->cap * 2 - 1;
+    uint64_t hash = hash_text(0xcbf29ce484222325u, prefix, prefix_len);
+    size_t slot = hash_text(hash, text, len) & mask;
+
+    for (; annotations->slots[slot] != 0; slot = (slot + 1) & mask) {
+        const struct annotation *item = &annotations->items[annotations->slots[slot] - 1];
+
+        if (item->kind == kind && item->len == prefix_len + len &&
+            memcmp(item->text, prefix, prefix_len) == 0 &&
+            memcmp(item->text + prefix_len, text, len) == 0)
+            break;
+    }
+    return slot;
+}
+
+static void grow(struct annotations *annotations)
+{
+    size_t cap = annotations->cap != 0 ? annotations->cap * 2 : 4;
+
+    annotations->items = mem_realloc(annotations->items, cap * sizeof(*annotations->items));
+    mem_free(annotations->slots);
+    annotations->slots = mem_zalloc(cap * 2, sizeof(*annotations->slots));
+    annotations->cap = cap;
+    for (size_t i = 0; i < annotations->count; i++) {
+        const struct annotation *item = &annotations->items[i];
+
+        annotations->slots[find_slot(annotations, item->kind, "", item->text, item->len)] =
+            (uint32_t)i + 1;
+    }
 }
 
 /* The entry with this prefix and text; made when there is none. */
 static struct annotation *find_or_add(struct annotations *annotations, enum annotation_kind kind,
                                       const char *prefix, const char *text, size_t len)
 {
-    size_t prefix_len = strlen(prefix);
+    size_t prefix_len = strlen(prefix), slot;
     struct annotation *item;
 
-    for (size_t i = 0; i < annotations->count; i++) {
-        item = &annotations->items[i];
-        if (item->kind == kind && item->len == prefix_len + len &&
-            memcmp(item->text, prefix, prefix_len) == 0 &&
-            memcmp(item->text + prefix_len, text, len) == 0)
-            return item;
-    }
-    if (annotations->count == annotations->cap) {
-        annotations->cap = annotations->cap != 0 ? annotations->cap * 2 : 4;
-        annotations->items =
-            mem_realloc(annotations->items, annotations->cap * sizeof(*annotations->items));
-    }
+    if (annotations->count == annotations->cap)
+        grow(annotations);
+    slot = find_slot(annotations, kind, prefix, text, len);
+    if (annotations->slots[slot] != 0)
+        return &annotations->items[annotations->slots[slot] - 1];
     item = &annotations->items[annotations->count++];
+    annotations->slots[slot] = (uint32_t)annotations->count;
     *item = (struct annotation){.kind = kind, .len = prefix_len + len};
     item->text = mem_alloc(item->len + 1);
     memcpy(item->text, prefix, prefix_len);

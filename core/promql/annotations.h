@@ -30,6 +30,7 @@ struct annotations {
     struct annotation *items;
     size_t count;
     size_t cap;
+    uint32_t *slots; /* number of an item + 1, by hash of its text; twice cap */
 };
 
 void annotations_destroy(struct annotations *annotations);

@@ -5,24 +5,6 @@
 
 #include "promql/eval_math.h"
 
-bool binary_is_comparison(enum binary_op op)
-{
-    return op >= BINARY_EQ && op <= BINARY_GE;
-}
-
-bool binary_is_set(enum binary_op op)
-{
-    return op >= BINARY_AND;
-}
-
-const char *binary_text(enum binary_op op)
-{
-    static const char *const texts[] = {"+", "-",  "*", "/",  "%",  "^",  "atan2", "==", "!=",
-                                        "<", "<=", ">", ">=", "</", ">/", "and",   "or", "unless"};
-
-    return texts[op];
-}
-
 double binary_of(enum binary_op op, double left, double right)
 {
     switch (op) {

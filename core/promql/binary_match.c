@@ -17,7 +17,7 @@ static uint32_t *number_rows(struct label_part_map *map, const struct block *blo
     return numbers;
 }
 
-void signatures_init(struct signatures *signatures, const struct binary_matching *matching,
+void signatures_init(struct signatures *signatures, const struct expr_binary *matching,
                      const struct block *left, const struct block *right)
 {
     *signatures = (struct signatures){.map = {.names = &matching->labels, .keeps = matching->on}};
@@ -37,7 +37,7 @@ void signatures_destroy(struct signatures *signatures)
 struct match {
     struct eval *ev;
     const struct plan_node *node;
-    const struct binary_matching *matching;
+    const struct expr_binary *matching;
     struct block *many, *one;
     bool swapped;         /* many is the right operand */
     struct signatures of; /* of_left: many, of_right: one */
@@ -52,13 +52,13 @@ struct match {
 static void match_init(struct match *m, struct eval *ev, const struct plan_node *node,
                        struct block *left, struct block *right, struct sink *sink)
 {
-    *m = (struct match){.ev = ev, .node = node, .matching = &node->matching, .sink = sink};
-    m->swapped = node->matching.cardinality == ONE_TO_MANY;
+    *m = (struct match){.ev = ev, .node = node, .matching = node->binary, .sink = sink};
+    m->swapped = node->binary->group == MATCH_GROUP_RIGHT;
     m->many = m->swapped ? right : left;
     m->one = m->swapped ? left : right;
     m->steps = node->grid.steps;
     m->compare = node->returns_bool ? COMPARE_BOOL : COMPARE_KEEPS_LEFT;
-    m->removes_metadata = !binary_is_comparison(node->op);
+    m->removes_metadata = !binary_op_is_comparison(node->op);
     m->drops_name = node->returns_bool;
     labels_builder_init(&m->builder);
     signatures_init(&m->of, m->matching, m->many, m->one);
@@ -70,16 +70,16 @@ static void match_destroy(struct match *m)
     signatures_destroy(&m->of);
 }
 
-static void delete_label(struct labels_builder *builder, const struct label_name *name)
+static void delete_label(struct labels_builder *builder, const struct query_text *name)
 {
-    labels_builder_delete(builder, name->text, name->len);
+    labels_builder_delete(builder, name->bytes, name->len);
 }
 
 /* The labels of a pair's result (16.4). Owned. */
 static struct labels *result_labels(struct match *m, const struct labels *many,
                                     const struct labels *one)
 {
-    const struct binary_matching *matching = m->matching;
+    const struct expr_binary *matching = m->matching;
     struct labels_builder *builder = &m->builder;
 
     labels_builder_reset(builder, many);
@@ -88,14 +88,14 @@ static struct labels *result_labels(struct match *m, const struct labels *many,
         bool listed = label_names_has(&matching->labels, label.name, label.name_len);
 
         if ((m->removes_metadata && label_is_metadata(label.name, label.name_len)) ||
-            (matching->cardinality == ONE_TO_ONE && listed != matching->on))
+            (matching->group == MATCH_ONE_TO_ONE && listed != matching->on))
             labels_builder_delete(builder, label.name, label.name_len);
     }
     for (size_t i = 0; i < matching->include.count; i++) {
-        const struct label_name *name = &matching->include.items[i];
+        const struct query_text *name = &matching->include.items[i];
         struct label label;
 
-        if (labels_find(one, name->text, name->len, &label))
+        if (labels_find(one, name->bytes, name->len, &label))
             labels_builder_set(builder, label.name, label.name_len, label.value, label.value_len);
         else
             delete_label(builder, name);
@@ -166,7 +166,7 @@ static int match_whole_rows(struct match *m, struct error *err)
     one_of = unique_rows(m->of.of_right, m->one->count, signature_count);
     if (one_of == NULL)
         return 0;
-    if (m->matching->cardinality == ONE_TO_ONE) {
+    if (m->matching->group == MATCH_ONE_TO_ONE) {
         many_of = unique_rows(m->of.of_left, m->many->count, signature_count);
         if (many_of == NULL)
             goto out;
@@ -333,7 +333,7 @@ static int pair_values(struct stepwise *s, uint32_t i, uint32_t j, uint32_t sign
     uint32_t result = result_of(s, i, j, signature);
     bool is_new;
 
-    if (m->matching->cardinality == ONE_TO_ONE) {
+    if (m->matching->group == MATCH_ONE_TO_ONE) {
         if (s->paired[signature])
             return error_set(err, ERR_EXECUTION,
                              "multiple matches for labels: many-to-one matching must be explicit "
@@ -349,7 +349,7 @@ static int pair_values(struct stepwise *s, uint32_t i, uint32_t j, uint32_t sign
         *last = (uint32_t)k + 1;
     }
     value = binary_of(m->node->op, left, right);
-    if (binary_is_comparison(m->node->op) && m->compare != COMPARE_BOOL) {
+    if (binary_op_is_comparison(m->node->op) && m->compare != COMPARE_BOOL) {
         if (value == 0)
             return 0;
         value = left;
@@ -389,7 +389,7 @@ static int index_one_side(struct stepwise *s, size_t k, struct error *err)
 static int match_step(struct stepwise *s, size_t k, struct error *err)
 {
     struct match *m = s->m;
-    const struct binary_matching *matching = m->matching;
+    const struct expr_binary *matching = m->matching;
     bool many_here = any_at(m->many, k), one_here = any_at(m->one, k);
 
     if (!many_here && !one_here)
@@ -451,7 +451,7 @@ static int match_stepwise(struct match *m, struct error *err)
 /* Pairs of floats under a trim: an info, and nothing. */
 static void note_trims(struct match *m)
 {
-    const char *text = binary_text(m->node->op);
+    const char *text = binary_op_text(m->node->op);
     const struct label_part_map *map = &m->of.map;
     bool *has = mem_zalloc(map->count, sizeof(*has)), pair = false;
 
@@ -470,7 +470,7 @@ static void note_trims(struct match *m)
 int binary_match_rows(struct eval *ev, const struct plan_node *node, struct block *left,
                       struct block *right, struct sink *sink, struct error *err)
 {
-    bool fills = node->matching.fills_left || node->matching.fills_right;
+    bool fills = node->binary->fills_left || node->binary->fills_right;
     struct match m;
     int result;
 

@@ -28,7 +28,7 @@ struct signatures {
     uint32_t *of_right;
 };
 
-void signatures_init(struct signatures *signatures, const struct binary_matching *matching,
+void signatures_init(struct signatures *signatures, const struct expr_binary *matching,
                      const struct block *left, const struct block *right);
 void signatures_destroy(struct signatures *signatures);
 

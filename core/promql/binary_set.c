@@ -102,7 +102,7 @@ int binary_match_set(struct eval *ev, const struct plan_node *node, struct block
     struct presence presence;
     int result;
 
-    signatures_init(&of, &node->matching, left, right);
+    signatures_init(&of, node->binary, left, right);
     if (node->op == BINARY_OR) {
         result = set_or(ev, left, right, &of, sink, err);
     } else {

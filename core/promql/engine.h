@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "model/value.h"
 #include "promql/annotations.h"
+#include "promql/parse.h"
 #include "store/querier.h"
 
 #define PROMQL_DEFAULT_LOOKBACK_MS ((int64_t)5 * 60 * 1000)
@@ -41,7 +42,7 @@ struct promql_query {
     int64_t deadline_ns;      /* on clock_system()'s monotonic clock; 0: none */
     const int *cancelled;     /* atomic; may be NULL; looked at every few milliseconds */
 
-    bool no_experimental; /* refuse what promql.md 1 hides behind options */
+    const struct promql_options *options; /* what is refused; NULL: nothing */
     const struct querier *querier;
     struct regex_cache *regexes; /* may be NULL */
     bool per_step;               /* fill query_stats.samples_per_step (stats=all) */
@@ -77,5 +78,15 @@ void query_stats_destroy(struct query_stats *stats);
 TIDE_NODISCARD int promql_execute(const struct promql_query *query, struct value *out,
                                   struct annotations *annotations, struct query_stats *stats,
                                   struct error *err);
+/**
+ * Evaluates a tree: one that scripts may have reshaped. query->text is not looked at; positions of
+ * annotations are those of the tree's nodes in the text that it was parsed from.
+ *
+ * The tree is not changed and may be evaluated again.
+ */
+TIDE_NODISCARD int promql_execute_tree(const struct promql_query *query,
+                                       const struct query_tree *tree, struct value *out,
+                                       struct annotations *annotations, struct query_stats *stats,
+                                       struct error *err);
 
 #endif

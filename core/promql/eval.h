@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/error.h"
 #include "promql/annotations.h"
+#include "promql/binary.h"
 #include "promql/engine.h"
 #include "promql/eval_block.h"
 #include "promql/eval_plan.h"

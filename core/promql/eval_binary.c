@@ -11,7 +11,7 @@ int eval_binary_scalar(struct eval *ev, const struct plan_node *node, double *va
 
     if (node->op == BINARY_TRIM_LOWER || node->op == BINARY_TRIM_UPPER)
         return error_set(err, ERR_EXECUTION, "operator \"%s\" not allowed for Scalar operations",
-                         binary_text(node->op));
+                         binary_op_text(node->op));
     if (eval_scalar(ev, node->children[0], values, err) != 0)
         return -1;
     right = eval_scalar_new(ev, node->children[1], err);
@@ -38,7 +38,7 @@ static void note_trim(struct eval *ev, const struct plan_node *node)
 {
     eval_note(ev, ANNOTATION_INFO, node->offset,
               "incompatible sample types encountered for binary operator \"%s\": float %s float",
-              binary_text(node->op), binary_text(node->op));
+              binary_op_text(node->op), binary_op_text(node->op));
 }
 
 /* Trims are for histograms: float samples are dropped, with an info. */
@@ -57,7 +57,7 @@ static int trim_rows(struct eval *ev, const struct plan_node *node, const struct
 static int scalar_rows(struct eval *ev, const struct plan_node *node, struct sink *sink,
                        struct error *err)
 {
-    bool scalar_left = node->children[0]->type == TYPE_SCALAR;
+    bool scalar_left = node->children[0]->type == EXPR_TYPE_SCALAR;
     const struct plan_node *vector = node->children[scalar_left ? 1 : 0];
     const struct plan_node *scalar = node->children[scalar_left ? 0 : 1];
     struct map_sink map;
@@ -67,7 +67,7 @@ static int scalar_rows(struct eval *ev, const struct plan_node *node, struct sin
     map_sink_init(&map, sink, node->grid.steps);
     map.map = scalar_left ? map_scalar_left : map_scalar_right;
     map.op = (int)node->op;
-    map.drops_name = !binary_is_comparison(node->op) || node->returns_bool;
+    map.drops_name = !binary_op_is_comparison(node->op) || node->returns_bool;
     map.compare = node->returns_bool ? COMPARE_BOOL
                   : scalar_left      ? COMPARE_KEEPS_RIGHT
                                      : COMPARE_KEEPS_LEFT;
@@ -83,12 +83,12 @@ int eval_binary_rows(struct eval *ev, const struct plan_node *node, struct sink 
     struct block left = {0}, right = {0};
     int result = -1;
 
-    if (node->children[0]->type == TYPE_SCALAR || node->children[1]->type == TYPE_SCALAR)
+    if (node->children[0]->type == EXPR_TYPE_SCALAR || node->children[1]->type == EXPR_TYPE_SCALAR)
         return scalar_rows(ev, node, sink, err);
     if (eval_vector(ev, node->children[0], &left, err) != 0 ||
         eval_vector(ev, node->children[1], &right, err) != 0)
         goto out;
-    if (binary_is_set(node->op))
+    if (binary_op_is_set(node->op))
         result = binary_match_set(ev, node, &left, &right, sink, err);
     else
         result = binary_match_rows(ev, node, &left, &right, sink, err);

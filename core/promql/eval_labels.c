@@ -61,10 +61,10 @@ void label_set_map_destroy(struct label_set_map *map)
 
 /* --- parts of label sets ------------------------------------------------------------------- */
 
-bool label_names_has(const struct label_names *names, const char *text, size_t len)
+bool label_names_has(const struct query_texts *names, const char *text, size_t len)
 {
     for (size_t i = 0; i < names->count; i++) {
-        if (names->items[i].len == len && memcmp(names->items[i].text, text, len) == 0)
+        if (names->items[i].len == len && memcmp(names->items[i].bytes, text, len) == 0)
             return true;
     }
     return false;
@@ -83,7 +83,7 @@ static bool is_metric_name(const char *name, size_t len)
 
 #define STACK_LABELS 64
 
-struct labels *labels_keep(const struct labels *labels, const struct label_names *names)
+struct labels *labels_keep(const struct labels *labels, const struct query_texts *names)
 {
     struct label stack[STACK_LABELS];
     size_t count = labels_count(labels), kept = 0;
@@ -100,7 +100,7 @@ struct labels *labels_keep(const struct labels *labels, const struct label_names
     return result;
 }
 
-struct labels *labels_drop(const struct labels *labels, const struct label_names *names,
+struct labels *labels_drop(const struct labels *labels, const struct query_texts *names,
                            bool drop_metric_name)
 {
     struct label stack[STACK_LABELS];
@@ -121,8 +121,8 @@ struct labels *labels_drop(const struct labels *labels, const struct label_names
 
 struct labels *labels_drop_metadata(const struct labels *labels)
 {
-    static const struct label_name metadata[] = {{"__name__", 8}, {"__type__", 8}, {"__unit__", 8}};
-    static const struct label_names names = {metadata, TIDE_COUNT(metadata)};
+    static const struct query_text metadata[] = {{"__name__", 8}, {"__type__", 8}, {"__unit__", 8}};
+    static const struct query_texts names = {metadata, TIDE_COUNT(metadata)};
 
     return labels_drop(labels, &names, false);
 }

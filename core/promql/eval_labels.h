@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "model/labels.h"
+#include "promql/ast.h"
 
 /* A set of label blocks, numbered in the order of their first appearance. Zeroed is empty. */
 struct label_set_map {
@@ -20,20 +21,12 @@ struct label_set_map {
 size_t label_set_map_put(struct label_set_map *map, const struct labels *labels, bool *is_new);
 void label_set_map_destroy(struct label_set_map *map);
 
-/* Names of the labels that grouping and matching look at, sorted. */
-struct label_names {
-    const struct label_name {
-        const char *text;
-        size_t len;
-    } * items;
-    size_t count;
-};
-
-bool label_names_has(const struct label_names *names, const char *text, size_t len);
+/** True when one of the names is this. */
+bool label_names_has(const struct query_texts *names, const char *text, size_t len);
 /** Only the named labels. Owned. */
-struct labels *labels_keep(const struct labels *labels, const struct label_names *names);
+struct labels *labels_keep(const struct labels *labels, const struct query_texts *names);
 /** All but the named labels and, if asked, __name__. Owned. */
-struct labels *labels_drop(const struct labels *labels, const struct label_names *names,
+struct labels *labels_drop(const struct labels *labels, const struct query_texts *names,
                            bool drop_metric_name);
 /** Without __name__, __type__ and __unit__. Owned. */
 struct labels *labels_drop_metadata(const struct labels *labels);
@@ -43,7 +36,7 @@ bool label_is_metadata(const char *name, size_t len);
 /* Numbers for the parts of label sets that on(...), ignoring(...), by(...) or without(...) leave,
  * in order of their first appearance. A part that is known already is found without building it. */
 struct label_part_map {
-    const struct label_names *names;
+    const struct query_texts *names;
     bool keeps;            /* the named labels; else all but them and __name__ */
     struct labels **parts; /* owned references */
     uint64_t *hashes;

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "model/columns.h"
 #include "model/matcher.h"
-#include "promql/binary.h"
+#include "promql/ast.h"
 #include "promql/engine.h"
 #include "promql/eval_block.h"
 #include "promql/func_range.h"
@@ -28,25 +28,6 @@ enum plan_kind {
     PLAN_BINARY,
     PLAN_NEGATE,
     PLAN_ONCE, /* does not depend on the step: evaluated at the first one, repeated */
-};
-
-enum plan_type { TYPE_SCALAR, TYPE_STRING, TYPE_VECTOR, TYPE_RANGE };
-
-enum aggregate_op {
-    AGGREGATE_SUM,
-    AGGREGATE_AVG,
-    AGGREGATE_MIN,
-    AGGREGATE_MAX,
-    AGGREGATE_COUNT,
-    AGGREGATE_GROUP,
-    AGGREGATE_STDDEV,
-    AGGREGATE_STDVAR,
-    AGGREGATE_QUANTILE,
-    AGGREGATE_COUNT_VALUES,
-    AGGREGATE_TOPK,
-    AGGREGATE_BOTTOMK,
-    AGGREGATE_LIMITK,
-    AGGREGATE_LIMIT_RATIO,
 };
 
 /* One set of matchers that the query reads, over the time that all its uses need together. */
@@ -66,7 +47,7 @@ struct call_function;
 
 struct plan_node {
     enum plan_kind kind;
-    enum plan_type type;
+    enum expr_type type;
     uint32_t offset; /* first byte in the query text: annotations point there */
     struct grid grid;
     struct plan_node **children;
@@ -88,16 +69,17 @@ struct plan_node {
     const struct range_function *range_function;
 
     enum aggregate_op aggregate; /* PLAN_AGGREGATE; child 0 is the vector, child 1 the parameter */
-    struct label_names names;
+    struct query_texts names;
     bool without;
 
     enum binary_op op; /* PLAN_BINARY */
     bool returns_bool;
-    struct binary_matching matching;
+    const struct expr_binary *binary; /* how vectors match; of the tree */
 };
 
 struct plan {
     struct plan_node *root;
+    const struct query_tree *tree;
     struct plan_source **sources;
     size_t source_count;
     size_t source_cap;

@@ -144,9 +144,9 @@ static bool is_ordered(const struct plan_node *node)
     case PLAN_AGGREGATE:
         return node->aggregate == AGGREGATE_TOPK || node->aggregate == AGGREGATE_BOTTOMK;
     case PLAN_BINARY:
-        if (node->children[0]->type == TYPE_SCALAR)
+        if (node->children[0]->type == EXPR_TYPE_SCALAR)
             return is_ordered(node->children[1]);
-        if (node->children[1]->type == TYPE_SCALAR || binary_is_set(node->op))
+        if (node->children[1]->type == EXPR_TYPE_SCALAR || binary_op_is_set(node->op))
             return is_ordered(node->children[0]);
         return false;
     case PLAN_CALL:
@@ -214,11 +214,11 @@ int eval_result(struct eval *ev, struct value *out, struct error *err)
 
     out->time_ms = ev->plan->grid.start_ms;
     switch (root->type) {
-    case TYPE_SCALAR:
+    case EXPR_TYPE_SCALAR:
         return run_scalar(ev, out, err);
-    case TYPE_VECTOR:
+    case EXPR_TYPE_VECTOR:
         return run_vector(ev, out, err);
-    case TYPE_RANGE:
+    case EXPR_TYPE_RANGE:
         return run_range(ev, out, err);
     default:
         out->type = VALUE_STRING;

@@ -59,8 +59,8 @@ static int compare_members(const void *a, const void *b)
 static int histograms_init(struct histograms *h, struct eval *ev, const struct plan_node *node,
                            size_t argument, struct error *err)
 {
-    static const struct label_name le_name = {"le", 2};
-    static const struct label_names le_names = {&le_name, 1};
+    static const struct query_text le_name = {"le", 2};
+    static const struct query_texts le_names = {&le_name, 1};
     bool is_new;
 
     *h = (struct histograms){.ev = ev, .node = node, .argument = node->children[argument]};

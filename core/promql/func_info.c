@@ -12,8 +12,8 @@
 #define DEFAULT_INFO_METRIC "target_info"
 #define ANY_INFO_METRIC ".+_info"
 
-static const struct label_name identifying_names[] = {{"instance", 8}, {"job", 3}};
-static const struct label_names identifying = {identifying_names, 2};
+static const struct query_text identifying_names[] = {{"instance", 8}, {"job", 3}};
+static const struct query_texts identifying = {identifying_names, 2};
 
 struct info {
     struct eval *ev;
@@ -101,10 +101,10 @@ static void append_escaped(struct buf *out, const char *text, size_t len)
 }
 
 /* name=~"v1|v2|..." of the values that base rows have; *count stays when there are none. */
-static int add_value_matcher(struct info *info, const struct label_name *name,
+static int add_value_matcher(struct info *info, const struct query_text *name,
                              struct matcher **list, size_t *count, struct error *err)
 {
-    const struct label_names only = {name, 1};
+    const struct query_texts only = {name, 1};
     struct label_set_map values = {0};
     struct matcher matcher;
     struct buf pattern = {0};
@@ -115,7 +115,7 @@ static int add_value_matcher(struct info *info, const struct label_name *name,
         bool is_new;
 
         if (info->is_info[i] ||
-            !labels_find(info->base.rows[i].labels, name->text, name->len, &label))
+            !labels_find(info->base.rows[i].labels, name->bytes, name->len, &label))
             continue;
         label_set_map_put(&values, labels_keep(info->base.rows[i].labels, &only), &is_new);
         if (!is_new)
@@ -126,7 +126,7 @@ static int add_value_matcher(struct info *info, const struct label_name *name,
     }
     if (values.count != 0) {
         result =
-            matcher_init(&matcher, MATCH_REGEX, name->text, name->len, (const char *)pattern.data,
+            matcher_init(&matcher, MATCH_REGEX, name->bytes, name->len, (const char *)pattern.data,
                          pattern.len, info->ev->query->regexes, err);
         if (result == 0)
             own_matcher(list, count, matcher);
@@ -210,10 +210,10 @@ static struct labels *key_labels(struct info *info, const struct labels *metric,
 {
     labels_builder_reset(&info->builder, metric);
     for (size_t i = 0; i < identifying.count; i++) {
-        const struct label_name *name = &identifying.items[i];
+        const struct query_text *name = &identifying.items[i];
         struct label label;
 
-        if (labels_find(identity, name->text, name->len, &label))
+        if (labels_find(identity, name->bytes, name->len, &label))
             labels_builder_set(&info->builder, label.name, label.name_len, label.value,
                                label.value_len);
     }
@@ -222,8 +222,8 @@ static struct labels *key_labels(struct info *info, const struct labels *metric,
 
 static void number_infos(struct info *info)
 {
-    static const struct label_name name = {LABEL_METRIC_NAME, 8};
-    static const struct label_names only_name = {&name, 1};
+    static const struct query_text name = {LABEL_METRIC_NAME, 8};
+    static const struct query_texts only_name = {&name, 1};
     bool is_new;
 
     info->key_of = mem_alloc(info->infos.count * sizeof(*info->key_of));

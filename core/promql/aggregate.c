@@ -202,6 +202,7 @@ static int fold_take(struct sink *sink, struct row *row, struct error *err)
             self->groups = mem_realloc(self->groups, self->group_cap * sizeof(*self->groups));
         }
         group_init(self, &self->groups[number]);
+        count += self->steps / 4; /* the group's own memory */
     }
     group_flag_add(&self->groups[number].flag, row, self->steps);
     fold(self, &self->groups[number], row->values);

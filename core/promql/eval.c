@@ -46,6 +46,11 @@ void eval_release(struct eval *ev, size_t samples)
     ev->held -= samples;
 }
 
+size_t eval_row_cost(size_t count, size_t steps)
+{
+    return TIDE_MAX(count, steps / 4);
+}
+
 void eval_block_free(struct eval *ev, struct block *block)
 {
     eval_release(ev, block->held);

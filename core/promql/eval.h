@@ -54,6 +54,8 @@ TIDE_NODISCARD int eval_tick(struct eval *ev, size_t work, struct error *err);
 /** Counts samples that are kept from now on. -1 with ERR_LIMIT when they are too many. */
 TIDE_NODISCARD int eval_hold(struct eval *ev, size_t samples, struct error *err);
 void eval_release(struct eval *ev, size_t samples);
+/** What a row of `count` samples counts: sparse rows count for the memory that they take, too. */
+size_t eval_row_cost(size_t count, size_t steps);
 
 /* --- sinks: eval_sink.c --------------------------------------------------------------------- */
 

@@ -14,7 +14,8 @@ static double *block_sink_room(struct sink *sink)
 static int block_sink_take(struct sink *sink, struct row *row, struct error *err)
 {
     struct block_sink *self = (struct block_sink *)sink;
-    size_t steps = self->block->steps, count = row_count(row->values, steps);
+    size_t steps = self->block->steps;
+    size_t count = eval_row_cost(row_count(row->values, steps), steps);
     double *values = block_sink_room(sink);
 
     if (eval_hold(self->ev, count, err) != 0) {

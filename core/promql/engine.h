@@ -26,6 +26,18 @@
 #define PROMQL_DEFAULT_SUBQUERY_STEP_MS ((int64_t)60 * 1000)
 #define PROMQL_DEFAULT_MAX_SAMPLES ((size_t)50 * 1000 * 1000)
 
+/* Functions besides the built-in ones: the parser knows their rows (promql_options.functions),
+ * this computes them. Called for each window of a range vector argument, or each sample of an
+ * instant vector; the other arguments are scalars. */
+struct added_functions {
+    void *ctx;
+    /* times and values are borrowed for the call. @return 1 with *result, 0 for no sample, or -1
+     * with err: ERR_EXECUTION. Called on the evaluating thread. */
+    int (*call)(void *ctx, const struct function_row *function, const int64_t *times_ms,
+                const double *values, size_t len, const double *scalars, size_t scalar_count,
+                double *result, struct error *err);
+};
+
 /* What to evaluate, and within which bounds. Borrowed for the call, changed by nobody but
  * *cancelled. Checks of the request (end before start, points per series) are the asker's. */
 struct promql_query {
@@ -43,6 +55,7 @@ struct promql_query {
     const int *cancelled;     /* atomic; may be NULL; looked at every few milliseconds */
 
     const struct promql_options *options; /* what is refused; NULL: nothing */
+    const struct added_functions *added;  /* may be NULL */
     const struct querier *querier;
     struct regex_cache *regexes; /* may be NULL */
     bool per_step;               /* fill query_stats.samples_per_step (stats=all) */

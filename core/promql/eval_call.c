@@ -331,7 +331,9 @@ const struct call_function *call_function_find(const char *name, size_t len)
 static int check_mode(const struct plan_node *node, struct error *err)
 {
     const struct range_function *function = node->range_function;
-    const char *name = function != NULL ? function->name : node->function->name;
+    const char *name = function != NULL      ? function->name
+                       : node->added != NULL ? node->added->name
+                                             : node->function->name;
     unsigned flags = function != NULL ? function->flags : 0;
 
     for (size_t i = 0; i < node->child_count; i++) {
@@ -379,6 +381,8 @@ int eval_call_rows(struct eval *ev, const struct plan_node *node, struct sink *s
         return -1;
     if (node->range_function != NULL)
         return eval_range_call(ev, node, node->range_function, sink, err);
+    if (node->added != NULL)
+        return func_added(ev, node, sink, err);
     return node->function->rows(ev, node, sink, err);
 }
 

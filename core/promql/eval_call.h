@@ -80,6 +80,9 @@ int func_histogram_quantiles(struct eval *, const struct plan_node *, struct sin
                              struct error *);
 int func_histogram_fraction(struct eval *, const struct plan_node *, struct sink *, struct error *);
 
+/* func_added.c */
+int func_added(struct eval *, const struct plan_node *, struct sink *, struct error *);
+
 /* func_info.c */
 int func_info(struct eval *, const struct plan_node *, struct sink *, struct error *);
 

@@ -67,6 +67,7 @@ struct plan_node {
 
     const struct call_function *function; /* PLAN_CALL; NULL for range functions */
     const struct range_function *range_function;
+    const struct function_row *added; /* not built in: query->added is asked */
 
     enum aggregate_op aggregate; /* PLAN_AGGREGATE; child 0 is the vector, child 1 the parameter */
     struct query_texts names;

@@ -302,7 +302,9 @@ static struct plan_node *build_call(struct builder *b, struct expr *expr, const 
     node = new_node(b, expr, PLAN_CALL, grid, call->arg_count);
     node->range_function = range_function_find(name);
     node->function = call_function_find(name, strlen(name));
-    if (node->range_function == NULL && node->function == NULL) {
+    if (call->function->id >= FUNCTION_FIRST_ADDED && b->query->added != NULL)
+        node->added = call->function;
+    if (node->range_function == NULL && node->function == NULL && node->added == NULL) {
         error_set(b->err, ERR_EXECUTION, "function \"%s\" cannot be evaluated", name);
         return NULL;
     }

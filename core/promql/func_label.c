@@ -226,7 +226,7 @@ static int sort_rows(struct eval *ev, const struct plan_node *node,
 
     if (ev->plan->spans_time || node->grid.steps > 1)
         note_ineffective(ev, node);
-    else if (result == 0)
+    else if (result == 0 && block.count != 0)
         qsort_r(block.rows, block.count, sizeof(*block.rows), compare, &order);
     if (result == 0)
         result = eval_pass_block(ev, &block, sink, err);

@@ -354,9 +354,9 @@ static int limit_rows(struct eval *ev, struct members *m, const size_t *k, struc
     size_t steps = m->block.steps, groups = m->groups.count;
     bool *chosen = mem_zalloc(m->block.count, steps * sizeof(*chosen));
     size_t *taken = mem_zalloc(groups, steps * sizeof(*taken));
-    int result;
+    int result = 0;
 
-    for (size_t i = 0; i < m->block.count; i++) {
+    for (size_t i = 0; i < m->block.count && result == 0; i++) {
         const double *values = m->block.rows[i].values;
         size_t *group = taken + (size_t)m->group_of[i] * steps;
 
@@ -366,8 +366,10 @@ static int limit_rows(struct eval *ev, struct members *m, const size_t *k, struc
             group[s]++;
             chosen[i * steps + s] = true;
         }
+        result = eval_tick(ev, steps, err);
     }
-    result = pass_chosen(ev, m, chosen, sink, err);
+    if (result == 0)
+        result = pass_chosen(ev, m, chosen, sink, err);
     mem_free(chosen);
     mem_free(taken);
     return result;

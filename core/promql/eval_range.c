@@ -132,6 +132,9 @@ int eval_range_visit(struct eval *ev, const struct plan_node *node, struct range
 
 struct call_visitor {
     struct range_visitor visitor;
+    struct range_watch watch;
+    struct error *err; /* of the visit, for the watch */
+    bool ended;        /* the watch failed */
     struct eval *ev;
     const struct plan_node *node;
     const struct range_function *function;
@@ -236,6 +239,16 @@ static int check_params(struct call_visitor *self, const struct range_input *inp
     return 0;
 }
 
+static int tick_watch(struct range_watch *watch, size_t work)
+{
+    struct call_visitor *self =
+        (struct call_visitor *)((char *)watch - offsetof(struct call_visitor, watch));
+
+    if (eval_tick(self->ev, work, self->err) != 0)
+        self->ended = true;
+    return self->ended;
+}
+
 static int visit_call(struct range_visitor *visitor, const struct range_input *input,
                       const struct labels *labels, bool drop_name, struct error *err)
 {
@@ -247,7 +260,11 @@ static int visit_call(struct range_visitor *visitor, const struct range_input *i
         return -1;
     with_params.params[0] = self->params[0];
     with_params.params[1] = self->params[1];
+    with_params.watch = &self->watch;
+    self->err = err;
     self->function->kernel(&with_params, &self->ev->scratch, row.values);
+    if (self->ended)
+        return -1;
     if (self->function->flags & RANGE_COUNTER_CHECK)
         check_counter(self, labels, row.values);
     if (row_count(row.values, input->steps) == 0)
@@ -261,8 +278,12 @@ static int visit_call(struct range_visitor *visitor, const struct range_input *i
 int eval_range_call(struct eval *ev, const struct plan_node *node,
                     const struct range_function *function, struct sink *sink, struct error *err)
 {
-    struct call_visitor self = {
-        .visitor = {visit_call}, .ev = ev, .node = node, .function = function, .sink = sink};
+    struct call_visitor self = {.visitor = {visit_call},
+                                .watch = {tick_watch},
+                                .ev = ev,
+                                .node = node,
+                                .function = function,
+                                .sink = sink};
     int result;
 
     for (size_t p = 0; p < TIDE_COUNT(self.params) && function->scalar_args[p] >= 0; p++) {

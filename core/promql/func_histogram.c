@@ -138,6 +138,8 @@ static int fill_row(struct histograms *h, size_t from, size_t to, const double *
         struct bucket_repair repair;
 
         values[k] = eval_hole();
+        if (eval_tick(h->ev, to - from, err) != 0)
+            return -1;
         if (count == 0)
             continue;
         if (high != NULL) {
@@ -148,7 +150,7 @@ static int fill_row(struct histograms *h, size_t from, size_t to, const double *
         if (repair.forced)
             note_repair(h, h->members[from].group, &repair, k);
     }
-    return eval_tick(h->ev, (to - from) * steps, err);
+    return 0;
 }
 
 /* Passes one row per histogram. @param label  set to text in each; NULL: none */

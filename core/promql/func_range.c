@@ -38,10 +38,13 @@ static uint32_t *scratch_indexes(struct range_scratch *scratch, size_t count)
     static void name(const struct range_input *in, struct range_scratch *scratch, double *out)     \
     {                                                                                              \
         struct window w = {0};                                                                     \
+        size_t done = 0;                                                                           \
                                                                                                    \
         (void)scratch;                                                                             \
         for (size_t k = 0; k < in->steps; k++) {                                                   \
             window_move(in, k, &w);                                                                \
+            if (range_ends(in, &done, w.to - w.from))                                              \
+                return;                                                                            \
             out[k] = w.from == w.to ? eval_hole() : (expression);                                  \
         }                                                                                          \
     }

@@ -12,6 +12,11 @@
 /* How the edges of the window are treated (promql.md 11). */
 enum range_mode { RANGE_PLAIN, RANGE_ANCHORED, RANGE_SMOOTHED };
 
+/* Asked now and then by kernels whose work grows with steps times window: nonzero ends them. */
+struct range_watch {
+    int (*tick)(struct range_watch *self, size_t work);
+};
+
 /* One series under a row of windows. Window k is (ref - range, ref], ref = ref_ms + k * ref_step.
  */
 struct range_input {
@@ -27,7 +32,8 @@ struct range_input {
     double range_seconds; /* with the precision of nanoseconds */
     int64_t lookback_ms;  /* anchored and smoothed reach so much further */
     enum range_mode mode;
-    const double *params[2]; /* scalar arguments, one value per step; NULL when there is none */
+    const double *params[2];   /* scalar arguments, one value per step; NULL when there is none */
+    struct range_watch *watch; /* may be NULL */
 };
 
 /* Memory that kernels reuse from series to series. Zeroed is empty. */
@@ -92,6 +98,21 @@ struct window {
     size_t from, to;
     int64_t start_ms, end_ms; /* (start, end] */
 };
+
+/* Samples of work between two questions to the watch. */
+#define RANGE_WORK_PER_TICK ((size_t)1 << 16)
+
+/* Adds to the work done; true when the kernel is to end (what it has not filled does not matter).
+ */
+static inline bool range_ends(const struct range_input *in, size_t *done, size_t work)
+{
+    *done += work;
+    if (TIDE_LIKELY(*done < RANGE_WORK_PER_TICK))
+        return false;
+    work = *done;
+    *done = 0;
+    return in->watch != NULL && in->watch->tick(in->watch, work) != 0;
+}
 
 /* Moves a window, zeroed at first, to step k. Steps only go up. */
 static inline void window_move(const struct range_input *in, size_t k, struct window *w)

@@ -64,7 +64,7 @@ static void rate_plain(const struct range_input *in, struct range_scratch *scrat
 {
     struct window w = {0};
     uint32_t *resets = NULL;
-    size_t reset_count = 0, next = 0;
+    size_t reset_count = 0, next = 0, done = 0;
 
     if (kind != KIND_DELTA) {
         resets = scratch_indexes(scratch, in->len + 1);
@@ -72,6 +72,7 @@ static void rate_plain(const struct range_input *in, struct range_scratch *scrat
     }
     for (size_t k = 0; k < in->steps; k++) {
         double result;
+        size_t r;
 
         window_move(in, k, &w);
         if (w.to - w.from < 2) {
@@ -81,8 +82,10 @@ static void rate_plain(const struct range_input *in, struct range_scratch *scrat
         result = in->values[w.to - 1] - in->values[w.from];
         while (next < reset_count && resets[next] <= w.from)
             next++;
-        for (size_t r = next; r < reset_count && resets[r] < w.to; r++)
+        for (r = next; r < reset_count && resets[r] < w.to; r++)
             result += in->values[resets[r] - 1];
+        if (range_ends(in, &done, r - next))
+            return;
         out[k] = extrapolate(in, &w, result, kind != KIND_DELTA, kind == KIND_RATE);
     }
 }
@@ -185,9 +188,12 @@ static double extended_change(const struct range_input *in, const struct window 
 static void rate_extended(const struct range_input *in, double *out, enum rate_kind kind)
 {
     struct window w = {0};
+    size_t done = 0;
 
     for (size_t k = 0; k < in->steps; k++) {
         extended_move(in, k, &w);
+        if (range_ends(in, &done, w.to - w.from))
+            return;
         out[k] = extended_change(in, &w, kind != KIND_DELTA);
         if (kind == KIND_RATE && !eval_is_hole(&out[k]))
             out[k] /= in->range_seconds;

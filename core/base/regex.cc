@@ -57,6 +57,43 @@ static bool has_byte_escape(const std::string &pattern)
     return false;
 }
 
+/* Go's words for what RE2 found. */
+static const char *error_text(re2::RE2::ErrorCode code)
+{
+    switch (code) {
+    case re2::RE2::ErrorBadEscape:
+        return "invalid escape sequence";
+    case re2::RE2::ErrorBadCharClass:
+        return "invalid character class";
+    case re2::RE2::ErrorBadCharRange:
+        return "invalid character class range";
+    case re2::RE2::ErrorMissingBracket:
+        return "missing closing ]";
+    case re2::RE2::ErrorMissingParen:
+        return "missing closing )";
+    case re2::RE2::ErrorUnexpectedParen:
+        return "unexpected )";
+    case re2::RE2::ErrorTrailingBackslash:
+        return "trailing backslash at end of expression";
+    case re2::RE2::ErrorRepeatArgument:
+        return "missing argument to repetition operator";
+    case re2::RE2::ErrorRepeatSize:
+        return "invalid repeat count";
+    case re2::RE2::ErrorRepeatOp:
+        return "invalid nested repetition operator";
+    case re2::RE2::ErrorBadPerlOp:
+        return "invalid or unsupported Perl syntax";
+    case re2::RE2::ErrorBadUTF8:
+        return "invalid UTF-8";
+    case re2::RE2::ErrorBadNamedCapture:
+        return "invalid named capture";
+    case re2::RE2::ErrorPatternTooLarge:
+        return "expression too large";
+    default:
+        return "internal error";
+    }
+}
+
 static regex *compile(const std::string &pattern, struct error *err)
 {
     re2::RE2::Options options;
@@ -66,7 +103,9 @@ static regex *compile(const std::string &pattern, struct error *err)
     auto result = std::make_unique<regex>();
     result->compiled = std::make_unique<re2::RE2>(pattern, options);
     if (!result->compiled->ok()) {
-        error_set(err, ERR_INVALID, "error parsing regexp: %s", result->compiled->error().c_str());
+        error_set(err, ERR_INVALID, "error parsing regexp: %s: `%s`",
+                  error_text(result->compiled->error_code()),
+                  result->compiled->error_arg().c_str());
         return nullptr;
     }
     if (has_byte_escape(pattern)) {

@@ -19,7 +19,7 @@ struct regex_cache;
  * Compiles, or takes from the cache.
  *
  * @param cache  may be NULL: then always compiled
- * @return owned reference (regex_unref), or NULL with err: ERR_INVALID (syntax; the text is RE2's)
+ * @return owned reference (regex_unref), or NULL with err: ERR_INVALID (syntax; the text is Go's)
  */
 TIDE_NODISCARD struct regex *regex_compile(struct regex_cache *cache, const char *pattern,
                                            size_t len, struct error *err);

@@ -1,6 +1,8 @@
 /* push.c - see push.h. */
 #include "wire/push.h"
 
+#include "base/mem.h"
+
 static const char *const type_names[METADATA_TYPES] = {
     [METADATA_UNKNOWN] = "unknown",
     [METADATA_COUNTER] = "counter",
@@ -30,4 +32,16 @@ bool metadata_type_parse(const char *name, size_t len, enum metadata_type *type)
         return true;
     }
     return false;
+}
+
+#define BUDGET_LEAST_BYTES ((size_t)64 << 20)
+#define BUDGET_FACTOR 8
+
+size_t push_block_budget(size_t body_len)
+{
+    size_t budget;
+
+    if (!size_mul(body_len, BUDGET_FACTOR, &budget))
+        return SIZE_MAX;
+    return TIDE_MAX(budget, BUDGET_LEAST_BYTES);
 }

@@ -69,4 +69,10 @@ struct push {
     struct push_skipped skipped; /* added to */
 };
 
+/**
+ * The most that the blocks which a decoder makes may take together, for a body of this size:
+ * formats that refer to shared label texts could ask for thousands of times their own size.
+ */
+size_t push_block_budget(size_t body_len);
+
 #endif

@@ -8,8 +8,10 @@
 
 #include "base/buf.h"
 #include "wire/exposition.h"
+#include "wire/influx.h"
 #include "wire/protobuf.h"
 #include "wire/remote_write.h"
+#include "wire/remote_write2.h"
 #include "wire/snappy_block.h"
 
 #define SERIES 1000
@@ -151,6 +153,78 @@ static void run_text_labels(struct job *job)
     arena_destroy(&scratch);
 }
 
+/* The same labels and values as make_remote_write, through one table of symbols. */
+static void make_remote_write2(struct job *job)
+{
+    struct buf series = {0}, sample = {0};
+
+    protobuf_put_bytes(&job->body, 4, "", 0);
+    for (size_t l = 0; l < 8; l++)
+        protobuf_put_bytes(&job->body, 4, names[l], strlen(names[l]));
+    for (size_t i = 0; i < SERIES; i++) {
+        char values[8][64];
+
+        fill_values(i, values);
+        series.len = 0;
+        sample.len = 0;
+        for (size_t l = 0; l < 8; l++) {
+            protobuf_put_bytes(&job->body, 4, values[l], strlen(values[l]));
+            protobuf_put_uvarint(&sample, l + 1);
+            protobuf_put_uvarint(&sample, i * 8 + l + 9);
+        }
+        protobuf_put_bytes(&series, 1, sample.data, sample.len);
+        sample.len = 0;
+        protobuf_put_double(&sample, 1, (double)i * 1.5);
+        protobuf_put_number(&sample, 2, 1700000000000 + i);
+        protobuf_put_bytes(&series, 2, sample.data, sample.len);
+        protobuf_put_bytes(&job->body, 5, series.data, series.len);
+    }
+    job->items = SERIES;
+    buf_destroy(&series);
+    buf_destroy(&sample);
+}
+
+static void run_remote_write2(struct job *job)
+{
+    struct push push = {.now_ms = 1700000000000};
+    struct append_result result;
+    struct error err;
+    int status;
+
+    append_result_init(&result);
+    batch_reset(&job->batch);
+    status = remote_write2_decode(job->body.data, job->body.len, &push, &job->batch, &result, &err);
+    check(job, status, &result, &err);
+}
+
+static void make_influx(struct job *job)
+{
+    for (size_t i = 0; i < SERIES; i++) {
+        char values[8][64];
+
+        fill_values(i, values);
+        buf_puts(&job->body, values[0]);
+        for (size_t l = 1; l < 8; l++)
+            buf_printf(&job->body, ",%s=%s", names[l], values[l]);
+        buf_printf(&job->body, " value=%.3f 1700000000%03zu000000\n", (double)i * 1.5, i);
+    }
+    job->items = SERIES;
+}
+
+static void run_influx(struct job *job)
+{
+    struct push push = {.now_ms = 1700000000000};
+    struct append_result result;
+    struct error err;
+    int status;
+
+    append_result_init(&result);
+    batch_reset(&job->batch);
+    status = influx_decode(job->body.data, job->body.len, INFLUX_NANOSECONDS, &push, &job->batch,
+                           &result, &err);
+    check(job, status, &result, &err);
+}
+
 static void make_snappy(struct job *job)
 {
     struct buf plain;
@@ -202,6 +276,8 @@ int main(int argc, char **argv)
     } jobs[] = {
         {"snappy", "series", make_snappy, run_snappy},
         {"remote_write", "series", make_remote_write, run_remote_write},
+        {"remote_write 2.0", "series", make_remote_write2, run_remote_write2},
+        {"influx", "line", make_influx, run_influx},
         {"text 0.0.4", "line", make_text, run_text},
         {"text, all labels new", "line", make_text, run_text_labels},
     };

@@ -66,16 +66,11 @@ static void load_times(struct series *series, const struct heads_series *head)
     }
     series->mtime_ns = head->mtime_ns;
     series->file_chunks = FILE_CHUNKS_UNKNOWN;
-    if (head->offset < 0)
+    if (head->offset < 0 || head->offset + head->watermark > INT32_MAX)
         return;
-    /* The file's last chunk is the last descriptor without payload; if that is not given, it is
-     * looked up when somebody needs it. */
-    if (head->offset + head->watermark == 0)
-        series->file_chunks = 0;
-    else if (head->watermark > 0 && head->offset + head->watermark <= INT32_MAX) {
-        series->file_chunks = (int32_t)(head->offset + head->watermark);
+    series->file_chunks = (int32_t)(head->offset + head->watermark);
+    if (head->watermark > 0)
         series->tail_first_ms = head->chunks[head->watermark - 1].first_ms;
-    }
 }
 
 /* A chunk of heads.db that is in no file: complete, or the open head. */
@@ -126,6 +121,9 @@ static int load_head_series(void *ctx, const struct heads_series *head, struct e
         counter_add(&store->counters.chunks_bad, 1);
         load->damaged = true;
     }
+    /* All chunks were damaged: the file is asked what is left. */
+    if (head->watermark == 0 && series->chunk_count == 0 && !series_has_head(series))
+        series->file_chunks = FILE_CHUNKS_UNKNOWN;
     if (series->chunk_count != 0) {
         series->queued = true;
         persist_queue_put(store->queue, series->id, store_now_s(store));
@@ -187,6 +185,7 @@ int load_heads(struct store *store, bool *damaged, struct error *err)
 struct archive_load {
     struct store *store;
     bool damaged;
+    uint64_t without_range;
 };
 
 static int load_archived(void *ctx, uint64_t fp, const struct labels *labels, struct error *err)
@@ -201,6 +200,8 @@ static int load_archived(void *ctx, uint64_t fp, const struct labels *labels, st
     /* In memory and in the archive: un-archived before the last checkpoint; memory wins. */
     if (load_series(load->store, fp, labels, true) == NULL)
         folder_note_unarchived(load->store->folder, fp);
+    else
+        load->without_range++;
     return 0;
 }
 
@@ -213,7 +214,8 @@ static int load_range(void *ctx, uint64_t fp, int64_t first_ms, int64_t last_ms,
     (void)err;
     if (series == NULL)
         return 0;
-    if (series->archived) {
+    if (series->archived && !series->has_samples) {
+        load->without_range--;
         series->first_ms = first_ms;
         series->last_ms = last_ms;
         series->first_known = true;
@@ -242,7 +244,7 @@ int load_archive(struct store *store, struct error *err)
     if (archive_scan_metrics(archive, 0, UINT64_MAX, &visitor, err) != 0 ||
         archive_scan_ranges(archive, 0, UINT64_MAX, &visitor, err) != 0)
         return -1;
-    if (load.damaged)
+    if (load.damaged || load.without_range != 0)
         store->folder->marked_dirty = true;
     return 0;
 }

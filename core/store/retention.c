@@ -102,7 +102,8 @@ static int settle_drop(struct store *store, const struct drop_work *work,
     return result;
 }
 
-static void end_drop(struct store *store, const struct drop_work *work)
+/* Nothing was dropped; `first_ms`: where the file begins, if it was found out. */
+static void end_drop(struct store *store, const struct drop_work *work, int64_t first_ms)
 {
     struct stripe *stripe;
     struct series *series = lock_fp(store, work->fp, &stripe);
@@ -110,6 +111,10 @@ static void end_drop(struct store *store, const struct drop_work *work)
     if (series == NULL)
         return;
     series->busy = false;
+    if (!series->first_known && first_ms != TIDE_EARLIEST_MS) {
+        series->first_ms = first_ms;
+        series->first_known = true;
+    }
     lock_release(&stripe->stripe_lock);
 }
 
@@ -138,14 +143,14 @@ int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, struct e
             volume, fp,
             work.expected == FILE_CHUNKS_UNKNOWN ? SERIES_CHUNKS_ANY : (uint64_t)work.expected,
             before_ms, store->options.min_shrink_ratio, NULL, 0, sync, &drop, err) != 0) {
-        end_drop(store, &work);
+        end_drop(store, &work, TIDE_EARLIEST_MS);
         counter_add(&store->counters.persist_errors, 1);
         if (err->code == ERR_CORRUPT)
             report_damage(store, fp, err->text);
         return err->code == ERR_IO ? -1 : 0;
     }
     if (drop.action == SERIES_DROP_NOTHING) {
-        end_drop(store, &work);
+        end_drop(store, &work, drop.first_ms);
         return 0;
     }
     return settle_drop(store, &work, &drop);

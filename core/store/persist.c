@@ -109,7 +109,17 @@ static int compare_items(const void *a, const void *b)
     return (x->fp > y->fp) - (x->fp < y->fp);
 }
 
-/* The file has other chunks than we thought: those that it has already, by time, are skipped. */
+static int cut_file(struct store *store, uint64_t fp, uint64_t chunks, struct error *err)
+{
+    struct volume *volume = store->folder->volume;
+    char name[SERIES_FILE_NAME_BYTES];
+
+    series_file_name(name, fp);
+    return volume->truncate(volume, name, chunks * SERIES_RECORD_BYTES, err);
+}
+
+/* The file has other chunks than we thought: a torn write, or a lost answer. Those that it has
+ * already, by time, are skipped. */
 static int reconcile(struct store *store, struct persist_item *item, uint32_t *skip,
                      struct error *err)
 {
@@ -120,6 +130,8 @@ static int reconcile(struct store *store, struct persist_item *item, uint32_t *s
 
     *skip = 0;
     if (series_file_stat(volume, item->fp, &stat, err) != 0)
+        return -1;
+    if (stat.rest_bytes != 0 && cut_file(store, item->fp, stat.chunks, err) != 0)
         return -1;
     item->expected = (int32_t)TIDE_MIN(stat.chunks, (uint64_t)INT32_MAX);
     if (stat.chunks == 0)
@@ -177,16 +189,12 @@ static void unwrite(struct store *store, struct persist_work *work)
 {
     for (size_t i = 0; i < work->count; i++) {
         struct persist_item *item = &work->items[i];
-        char name[SERIES_FILE_NAME_BYTES];
         struct error err;
 
         if (!item->written)
             continue;
         item->written = false;
-        series_file_name(name, item->fp);
-        if (store->folder->volume->truncate(
-                store->folder->volume, name,
-                (uint64_t)TIDE_MAX(item->expected, 0) * SERIES_RECORD_BYTES, &err) != 0)
+        if (cut_file(store, item->fp, (uint64_t)TIDE_MAX(item->expected, 0), &err) != 0)
             log_error("a series file could not be cut back", "fp=%016" PRIx64 " problem=\"%s\"",
                       item->fp, err.text);
     }

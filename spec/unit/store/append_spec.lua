@@ -135,7 +135,8 @@ describe("many series", function()
     local entries = {}
     for round = 1, 400 do
       for i = 1, 50 do
-        entries[i] = { metric { i = tostring(i) }, { T - 4000000 + round * 10000, i * round + 0.5 } }
+        local time = T - 4000000 + round * 10000
+        entries[i] = { metric { i = tostring(i) }, { time, i * round + 0.5 } }
       end
       assert.equal(50, (store:push(entries)))
     end

@@ -110,6 +110,7 @@ function Store:push(entries)
   C.append_result_init(result)
   local status = C.store_append(self.appender, batch, result, err)
   C.batch_destroy(batch)
+  assert(#keep == #entries) -- the blocks were alive during the call
   if status ~= 0 then return nil, tide.text(err) end
   local refused, examples = {}, {}
   for reason = 0, C.REFUSED_REASONS - 1 do

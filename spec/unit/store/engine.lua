@@ -18,16 +18,19 @@ local function check(status, err)
   if status ~= 0 then error(tide.text(err), 2) end
 end
 
--- A fresh folder, and its end.
+-- A fresh folder, and its end. In memory where there is such a place: these specs crash stores,
+-- not machines, and a busy disk makes every sync slow.
 function engine.folder()
   local name = os.tmpname()
   os.remove(name)
-  assert(os.execute("mkdir " .. name) == 0)
+  local shared = "/dev/shm/" .. name:match("[^/]+$")
+  if os.execute("mkdir -m 700 " .. shared .. " 2>/dev/null") == 0 then return shared end
+  assert(os.execute("mkdir -m 700 " .. name) == 0)
   return name
 end
 
 function engine.remove(folder)
-  assert(folder:find("^/tmp/") and os.execute("rm -rf " .. folder) == 0)
+  assert(folder:find("^/%w+/.*%w") and os.execute("rm -rf " .. folder) == 0)
 end
 
 -- Options as a table: members of struct store_options; clock_ms makes a manual clock.

@@ -163,7 +163,7 @@ fuzz_sources := $(wildcard spec/fuzz/*.c)
 fuzz_names := $(fuzz_sources:spec/fuzz/%.c=%)
 
 fuzz: deps-test ## run every fuzz target for SECONDS (default 60) each
-	@$(MAKE) --no-print-directory SANITIZER=address,undefined fuzz-all SECONDS=$(or $(SECONDS),60)
+	@$(MAKE) --no-print-directory SANITIZER=address,undefined,fuzzer-no-link fuzz-all SECONDS=$(or $(SECONDS),60)
 
 fuzz-all: $(fuzz_names:%=$(B)/fuzz/%)
 	$(q)sh spec/fuzz/run.sh $(B)/fuzz $(SECONDS)

@@ -2,11 +2,14 @@
  * /prometheus too. */
 #include "http/http_request.h"
 #include "http/push.h"
+#include "http/routes_labels.h"
+#include "http/routes_query.h"
 #include "http/status.h"
 
 #define GET HTTP_VERB_GET
 #define POST HTTP_VERB_POST
 #define ALWAYS HTTP_ROUTE_ALWAYS
+#define POOL HTTP_ROUTE_POOL
 
 /* clang-format off */
 static const struct http_route routes[] = {
@@ -14,6 +17,12 @@ static const struct http_route routes[] = {
     {"/api/v1/write",               POST,       HTTP_ROLE_PUSH,   0,      push_remote_write, NULL},
     {"/api/v1/push",                POST,       HTTP_ROLE_PUSH,   0,      push_remote_write, NULL},
     {"/api/v1/import/prometheus",   POST,       HTTP_ROLE_PUSH,   0,      push_exposition, NULL},
+
+    {"/api/v1/query",               GET | POST, HTTP_ROLE_READ,   POOL,   route_query, NULL},
+    {"/api/v1/query_range",         GET | POST, HTTP_ROLE_READ,   POOL,   route_query_range, NULL},
+    {"/api/v1/series",              GET | POST, HTTP_ROLE_READ,   POOL,   route_series, NULL},
+    {"/api/v1/labels",              GET | POST, HTTP_ROLE_READ,   POOL,   route_labels, NULL},
+    {"/api/v1/label/*/values",      GET,        HTTP_ROLE_READ,   POOL,   route_label_values, NULL},
 
     {"/api/v1/status/buildinfo",    GET,        HTTP_ROLE_READ,   ALWAYS, status_buildinfo, NULL},
     {"/metrics",                    GET,        HTTP_ROLE_READ,   ALWAYS, status_metrics, NULL},

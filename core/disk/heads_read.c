@@ -319,12 +319,8 @@ static int read_all(struct heads_reader *reader, struct error *err)
 int heads_read(struct volume *volume, const char *name, enum heads_mode mode,
                const struct heads_visitor *visitor, struct heads_result *result, struct error *err)
 {
-    struct heads_reader reader = {.volume = volume,
-                                  .name = name,
-                                  .mode = mode,
-                                  .visitor = visitor,
-                                  .result = result,
-                                  .window_cap = WINDOW_BYTES};
+    struct heads_reader reader = {
+        .volume = volume, .name = name, .mode = mode, .visitor = visitor, .result = result};
     struct volume_stat stat;
     int status;
 
@@ -332,6 +328,7 @@ int heads_read(struct volume *volume, const char *name, enum heads_mode mode,
     if (volume->stat(volume, name, &stat, err) != 0)
         return -1;
     reader.size = stat.size;
+    reader.window_cap = stat.size < WINDOW_BYTES ? (size_t)stat.size + 1 : WINDOW_BYTES;
     reader.window = mem_alloc(reader.window_cap);
     status = read_all(&reader, err);
     heads_record_destroy(&reader.record);

@@ -338,7 +338,7 @@ describe("label index", function()
     volume.close(volume)
     -- As the original would read it: keys and values as in the format.
     local pairs_kv = must(inner.open_kv, inner, "labelpair_to_fingerprints", nil)
-    assert.same({ { "02610278", "06" .. "0000000000000005" .. "0000000000000007" .. ("ff"):rep(8) } },
+    assert.same({ { "02610278", "060000000000000005" .. "0000000000000007" .. ("ff"):rep(8) } },
       scan(pairs_kv))
     must(pairs_kv.close, pairs_kv)
     local names_kv = must(inner.open_kv, inner, "labelname_to_labelvalues", nil)

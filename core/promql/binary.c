@@ -43,7 +43,7 @@ double binary_of(enum binary_op op, double left, double right)
 #define ARITHMETIC(expression)                                                                     \
     for (size_t k = 0; k < steps; k++) {                                                           \
         double l = left[k], r = right[k];                                                          \
-        bool hole = eval_is_hole(&left[k]) | eval_is_hole(&right[k]);                              \
+        bool hole = eval_is_hole(&left[k]) || eval_is_hole(&right[k]);                             \
                                                                                                    \
         out[k] = hole ? eval_hole() : (expression);                                                \
     }                                                                                              \
@@ -55,7 +55,7 @@ double binary_of(enum binary_op op, double left, double right)
         bool holds = l operator r;                                                                 \
         double kept = compare == COMPARE_KEEPS_LEFT ? l : r;                                       \
                                                                                                    \
-        if (eval_is_hole(&left[k]) | eval_is_hole(&right[k]))                                      \
+        if (eval_is_hole(&left[k]) || eval_is_hole(&right[k]))                                     \
             out[k] = eval_hole();                                                                  \
         else if (compare == COMPARE_BOOL)                                                          \
             out[k] = holds ? 1 : 0;                                                                \

@@ -54,8 +54,8 @@ describe("annotations", function()
     with_notes(function(notes)
       C.annotations_add_forced(notes, '"b"', 3, 2, 2, 0.5, 60000, 4)
       C.annotations_add_forced(notes, '"b"', 3, 1, 4, 120000, 0, 4)
-      assert.same({ "PromQL info: input to histogram_quantile needed to be fixed for monotonicity " ..
-        "(see https://prometheus.io/docs/prometheus/latest/querying/functions/" ..
+      assert.same({ "PromQL info: input to histogram_quantile needed to be fixed for " ..
+        "monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/" ..
         '#histogram_quantile) for metric name "b", from buckets 1 to 4, with a max diff of ' ..
         "1.2e+05, over 2 samples from 1970-01-01T00:00:00Z to 1970-01-01T00:01:00Z (1:5)" },
         texts(notes, INFO, "0123456"))

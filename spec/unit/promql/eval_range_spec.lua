@@ -39,7 +39,7 @@ local function run(name, list, every, options)
   return result
 end
 
-local function near(expected, got) 
+local function near(expected, got)
   assert.is_true(type(got) == "number" and math.abs(expected - got) < 1e-6 * math.max(1,
     math.abs(expected)), tostring(expected) .. " ~= " .. tostring(got))
 end

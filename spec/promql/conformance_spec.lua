@@ -1,7 +1,9 @@
 -- Upstream's PromQL scripts, run through the HTTP API of a real server. They stay where upstream's
 -- material lies: TIDE_CONFORMANCE, default ../shared/conformance.
 local script = require "spec.promql.script"
-local runner = require "spec.promql.runner"
+-- TIDE_PROMQL=library leaves the server out: the library evaluates over series in memory.
+local runner = require(os.getenv("TIDE_PROMQL") == "library" and "spec.promql.library_runner" or
+  "spec.promql.runner")
 
 local conformance = os.getenv("TIDE_CONFORMANCE") or "../shared/conformance"
 

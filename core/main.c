@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "script/config.h"
+#include "script/rulebook.h"
 #include "serve.h"
 #include "version.h"
 
@@ -33,12 +34,15 @@ struct command {
 
 static int run_serve(const struct arguments *arguments);
 static int run_config(const struct arguments *arguments);
+static int run_check(const struct arguments *arguments);
 
 static const struct command commands[] = {
     {"serve", "[--config FILE] [--data DIR] [--listen ADDR:PORT|unix:PATH]... [--set KEY=VALUE]...",
      "run the server (the default)", run_serve},
     {"config", "[--config FILE] [--set KEY=VALUE]... --print", "show the effective configuration",
      run_config},
+    {"check", "[--config FILE] [--set KEY=VALUE]... [--scripts DIR]",
+     "say what is wrong with the configuration and the scripts", run_check},
 };
 
 static void print_usage(FILE *out)
@@ -188,6 +192,29 @@ static int run_config(const struct arguments *arguments)
     }
     config_destroy(&config);
     return EXIT_GOOD;
+}
+
+static int run_check(const struct arguments *arguments)
+{
+    struct config config;
+    struct buf text = {0};
+    struct error err;
+    int problems = 0;
+
+    if (load_config(arguments, &config) != 0)
+        return EXIT_FOUND;
+    if (config.scripts[0] != '\0')
+        problems = rulebook_check(config.scripts, &text, &err);
+    if (problems == -1)
+        fprintf(stderr, "tidemark: %s\n", err.text);
+    else
+        fwrite(text.data, 1, text.len, stdout);
+    if (problems == 0)
+        printf("the configuration%s good\n",
+               config.scripts[0] != '\0' ? " and the scripts are" : " is");
+    buf_destroy(&text);
+    config_destroy(&config);
+    return problems == 0 ? EXIT_GOOD : EXIT_FOUND;
 }
 
 static const struct command *find_command(const char *name)

@@ -14,6 +14,8 @@
 #include "base/notify.h"
 #include "base/thread.h"
 #include "http/http_server.h"
+#include "script/rulebook.h"
+#include "script/sandbox.h"
 #include "store/store.h"
 #include "version.h"
 
@@ -24,7 +26,8 @@ struct server {
     struct store_progress progress;
     struct http_server *http;
     struct store *store;
-    struct thread opener; /* opens the store while the main thread listens for signals */
+    struct rulebook *rules; /* NULL: no scripts are configured */
+    struct thread opener;   /* opens the store while the main thread listens for signals */
     sigset_t signals;
     struct error open_error;
 };
@@ -50,6 +53,50 @@ static void raise_descriptor_limit(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+/* Threads that ask the operator's rules need more stack than a system may give. */
+static void raise_stack_size(void)
+{
+    pthread_attr_t attributes;
+    size_t size;
+
+    if (pthread_getattr_default_np(&attributes) != 0)
+        return;
+    if (pthread_attr_getstacksize(&attributes, &size) == 0 && size < SANDBOX_STACK_BYTES &&
+        pthread_attr_setstacksize(&attributes, SANDBOX_STACK_BYTES) == 0)
+        pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+}
+
+/* The operator's scripts, before anything is opened: those that do not load refuse the start. */
+static int open_rules(struct server *server, struct error *err)
+{
+    const struct config *config = server->config;
+    struct rulebook_options options = {
+        .folder = config->scripts,
+        .time_ms = config->limits.script_time_ms,
+        .memory_bytes = (size_t)config->limits.script_memory_bytes,
+        .max_errors = (uint32_t)config->limits.script_errors,
+        .reads_unshaped = true,
+        .metrics = server->metrics,
+    };
+
+    if (config->scripts[0] == '\0')
+        return 0;
+    raise_stack_size();
+    server->rules = rulebook_open(&options, err);
+    return server->rules != NULL ? 0 : -1;
+}
+
+static void reload(struct server *server)
+{
+    struct error err;
+
+    if (server->rules == NULL)
+        log_info("reload asked for", "%s", "nothing=\"no scripts are configured\"");
+    else if (rulebook_reload(server->rules, &err) == -1)
+        log_error("reload failed, the old scripts stay in force", "error=\"%s\"", err.text);
 }
 
 static void fill_store_options(struct store_options *options, const struct config *config,
@@ -95,6 +142,8 @@ static void *open_store(void *arg)
     struct store_options options;
 
     fill_store_options(&options, server->config, server->metrics);
+    if (server->rules != NULL)
+        options.policy = rulebook_policy(server->rules);
     server->store = store_open(&options, &server->progress, &server->open_error);
     kill(getpid(), SIGUSR1);
     return NULL;
@@ -124,7 +173,7 @@ static int wait_for_the_end(struct server *server)
         if (sigwait(&server->signals, &number) != 0)
             continue;
         if (number == SIGHUP) {
-            log_info("reload asked for", "%s", "nothing=\"no scripts are configured\"");
+            reload(server);
         } else if (number == SIGUSR1 && server->opener.started) {
             thread_join(&server->opener);
             if (server->store == NULL)
@@ -152,6 +201,7 @@ static int stop(struct server *server)
         log_error("could not stop cleanly; the next start recovers", "error=\"%s\"", err.text);
         result = -1;
     }
+    rulebook_close(server->rules);
     metrics_free(server->metrics);
     if (result == 0)
         log_info("stopped", NULL);
@@ -168,7 +218,7 @@ int serve(const struct config *config)
     logger_set_format((enum log_format)config->log_format);
     raise_descriptor_limit();
     block_signals(&server.signals);
-    if (start_http(&server, &err) != 0 ||
+    if (open_rules(&server, &err) != 0 || start_http(&server, &err) != 0 ||
         thread_start(&server.opener, "opener", 0, open_store, &server, &err) != 0) {
         fprintf(stderr, "tidemark: %s\n", err.text);
         stop(&server);

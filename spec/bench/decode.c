@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "wire/exposition.h"
 #include "wire/influx.h"
+#include "wire/json_lines.h"
 #include "wire/protobuf.h"
 #include "wire/remote_write.h"
 #include "wire/remote_write2.h"
@@ -225,6 +226,34 @@ static void run_influx(struct job *job)
     check(job, status, &result, &err);
 }
 
+static void make_json_lines(struct job *job)
+{
+    for (size_t i = 0; i < SERIES; i++) {
+        char values[8][64];
+
+        fill_values(i, values);
+        for (size_t l = 0; l < 8; l++)
+            buf_printf(&job->body, "%s\"%s\":\"%s\"", l > 0 ? "," : "{\"metric\":{", names[l],
+                       values[l]);
+        buf_printf(&job->body, "},\"values\":[%.3f],\"timestamps\":[1700000000%03zu]}\n",
+                   (double)i * 1.5, i);
+    }
+    job->items = SERIES;
+}
+
+static void run_json_lines(struct job *job)
+{
+    struct push push = {.now_ms = 1700000000000};
+    struct append_result result;
+    struct error err;
+    int status;
+
+    append_result_init(&result);
+    batch_reset(&job->batch);
+    status = json_lines_decode(job->body.data, job->body.len, &push, &job->batch, &result, &err);
+    check(job, status, &result, &err);
+}
+
 static void make_snappy(struct job *job)
 {
     struct buf plain;
@@ -278,6 +307,7 @@ int main(int argc, char **argv)
         {"remote_write", "series", make_remote_write, run_remote_write},
         {"remote_write 2.0", "series", make_remote_write2, run_remote_write2},
         {"influx", "line", make_influx, run_influx},
+        {"json lines", "line", make_json_lines, run_json_lines},
         {"text 0.0.4", "line", make_text, run_text},
         {"text, all labels new", "line", make_text, run_text_labels},
     };

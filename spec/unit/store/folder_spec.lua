@@ -251,6 +251,34 @@ describe("a store on disk", function()
     pipe:close()
   end)
 
+  it("quarantines a series whose file is damaged, and takes its samples anew", function()
+    open { retention_ms = HOUR, clock_ms = T }
+    fill(2, T - HOUR / 2, 300, 1000)
+    store:run "persist"
+    local hex = ffi.new("char[17]")
+    store:each({ { "i", "=", "1" } }, nil, nil, function(one)
+      engine.C.fingerprint_format(hex, one.fp)
+    end)
+    local name = ffi.string(hex):gsub("^(..)", "%1/")
+    local file = assert(io.open(folder .. "/" .. name .. ".db", "ab"))
+    file:write("torn")
+    file:close()
+    store:advance(2 * HOUR)
+    store:run "maintain" -- meets the damage
+    store:run "maintain"
+    assert.same({}, store:names { { "i", "=", "1" } })
+    local hint = assert(io.open(folder .. "/orphaned/" .. name .. ".hint"))
+    assert.equal('m{i="1"}', hint:read("*l"))
+    hint:close()
+    assert.truthy(io.open(folder .. "/orphaned/" .. name .. ".db"))
+    assert.equal(1, (store:push { { metric { i = "1" }, { T + 2 * HOUR, 1 } } }))
+    assert.same({ '{__name__="m", i="1"}' }, store:names { { "i", "=", "1" } })
+    assert(store:close())
+    open { clock_ms = T + 2 * HOUR }
+    assert.is_false(store:stats().started_dirty)
+    assert.equal(1, #store:query { { "i", "=", "1" } }['{__name__="m", i="1"}'])
+  end)
+
   it("takes the configuration's answers where a policy has no function", function()
     local policy = ffi.new("struct policy")
     open { policy = policy, retention_ms = HOUR }

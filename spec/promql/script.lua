@@ -158,10 +158,20 @@ local function parse_eval(line)
   return eval
 end
 
+-- A label set that is given twice in one load means the later line.
+local function add_to_load(command, line)
+  local labels, rest = script.series(line)
+  local text = line:sub(1, #line - #rest)
+  local one = { labels = labels, points = script.points(rest) }
+  command.by_text = command.by_text or {}
+  local at = command.by_text[text] or #command.series + 1
+  command.by_text[text] = at
+  command.series[at] = one
+end
+
 local function parse_detail(command, line)
   if command.kind == "load" then
-    local labels, rest = script.series(line)
-    command.series[#command.series + 1] = { labels = labels, points = script.points(rest) }
+    add_to_load(command, line)
   elseif line:match("^expect%s") then
     parse_expect(command, line)
   elseif line:match("^expected_fail_message%s") then

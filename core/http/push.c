@@ -1,3 +1,4 @@
+/* push.c - see push.h. */
 #include "http/push.h"
 
 #include "http/http_site.h"
@@ -11,6 +12,8 @@
 
 /* A batch that grew beyond this is not kept for the next push. */
 #define KEEP_SAMPLES ((size_t)1 << 17)
+/* Of a refused line, in the answer. */
+#define SHOWN_BYTES ((size_t)200)
 
 struct pusher {
     struct appender *appender;
@@ -41,11 +44,33 @@ typedef int decoder(const uint8_t *body, size_t len, struct push *push, struct b
 /* --- the answer --------------------------------------------------------------------------------
  */
 
-static void put_example(struct buf *out, const struct refusal_example *example)
+/* Line `number` (from 1) of a body, cut to what is worth showing. */
+static struct http_text line_of(const struct http_request *request, uint32_t number)
+{
+    const char *at = (const char *)request->body, *end = at + request->body_len;
+    const char *stop;
+
+    for (; number > 1; number--) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        if (at == NULL)
+            return (struct http_text){0};
+        at++;
+    }
+    stop = memchr(at, '\n', (size_t)(end - at));
+    return (struct http_text){at,
+                              TIDE_MIN((size_t)((stop != NULL ? stop : end) - at), SHOWN_BYTES)};
+}
+
+static void put_example(struct buf *out, const struct http_request *request,
+                        const struct refusal_example *example)
 {
     buf_printf(out, "{\"reason\":\"%s\"", refusal_name(example->reason));
-    if (example->line > 0)
-        buf_printf(out, ",\"line\":%" PRIu32, example->line);
+    if (example->line > 0) {
+        struct http_text line = line_of(request, example->line);
+
+        buf_printf(out, ",\"line\":%" PRIu32 ",\"text\":", example->line);
+        json_put_string(out, line.at, line.len);
+    }
     buf_puts(out, ",\"error\":");
     json_put_string(out, example->text, strlen(example->text));
     buf_putc(out, '}');
@@ -58,7 +83,8 @@ static uint64_t faults_of(const struct append_result *result)
 }
 
 /* 204, or 400 with the counts, the reasons and the first refused items. */
-static void answer(const struct append_result *result, struct http_reply *reply)
+static void answer(const struct http_request *request, const struct append_result *result,
+                   struct http_reply *reply)
 {
     uint64_t refused = append_result_refused(result);
     struct buf *out = &reply->body;
@@ -86,7 +112,7 @@ static void answer(const struct append_result *result, struct http_reply *reply)
     for (size_t i = 0; i < result->example_count; i++) {
         if (i > 0)
             buf_putc(out, ',');
-        put_example(out, &result->examples[i]);
+        put_example(out, request, &result->examples[i]);
     }
     buf_puts(out, "]}");
 }
@@ -110,7 +136,7 @@ static void push_body(struct http_request *request, decoder *decode, struct http
     if (store_append(pusher->appender, &pusher->batch, &pusher->result, &err) != 0)
         http_reply_failure(reply, &err);
     else
-        answer(&pusher->result, reply);
+        answer(request, &pusher->result, reply);
     http_counters_push(request->site->counters, &pusher->result);
     if (pusher->batch.sample_cap > KEEP_SAMPLES)
         batch_destroy(&pusher->batch);

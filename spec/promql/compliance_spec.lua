@@ -14,7 +14,10 @@ local START_S, SCRAPES, INTERVAL_S = 1700000000, 720, 10
 local FROM_S, TO_S, STEP_S = START_S + 3600, START_S + 6600, 60
 
 -- Documented differences of Prometheus 3: expressions that 2.42 answers otherwise.
-local changed = {}
+local changed = {
+  -- the windows of subqueries are left-open in 3.x, and their points lie on the grid
+  ["avg_over_time(rate(demo_cpu_usage_seconds_total[1m])[2m:10s])"] = true,
+}
 
 local function range(port, expression)
   local body, status = http.request(("http://127.0.0.1:%d/api/v1/query_range" ..

@@ -101,7 +101,7 @@ struct heads_result {
  *
  * Version 1 is given as version 2 (W from its flag). C = 0, W > C, O < -1 and unknown encodings are
  * damage. STRICT judges a fingerprint never; SALVAGE judges each: that of its metric, or a mapped
- * one.
+ * one; and it leaves out single chunks that cannot be chunks (their series comes with the others).
  *
  * @param name    HEADS_FILE, or another with that content
  * @param result  out, also on failure

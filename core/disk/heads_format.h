@@ -31,6 +31,9 @@ struct heads_record {
     struct heads_chunk *chunks;
     size_t chunk_cap;
     size_t size;              /* bytes it takes */
+    bool lenient;             /* set by the reader: a chunk that cannot be one is left out ... */
+    size_t bad_chunks;        /* ... and counted here; then the record has to prove its end */
+    struct error bad_problem; /* of the first of them */
     uint64_t chunks_complete; /* complete chunks that wait for persistence, also of a record that
                                  turned out damaged */
 };

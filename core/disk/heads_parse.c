@@ -150,13 +150,13 @@ static enum heads_parse get_chunk(struct heads_chunk *chunk, bool in_file, const
     }
     if (end - *p < 1)
         return HEADS_PARSE_MORE;
-    chunk->encoding = **p;
-    if (chunk->encoding >= CHUNK_ENCODINGS)
-        return damage(err, "unknown chunk encoding", chunk->encoding);
     if (end - *p < 1 + CHUNK_BYTES)
         return HEADS_PARSE_MORE;
+    chunk->encoding = **p;
     chunk->payload = *p + 1;
     *p += 1 + CHUNK_BYTES;
+    if (chunk->encoding >= CHUNK_ENCODINGS)
+        return damage(err, "unknown chunk encoding", chunk->encoding);
     if (chunk_bounds(chunk->encoding, chunk->payload, CHUNK_BYTES, &chunk->first_ms,
                      &chunk->last_ms, err) != 0)
         return HEADS_PARSE_DAMAGE;
@@ -172,12 +172,19 @@ static enum heads_parse get_chunks(struct heads_record *record, int64_t count, c
     for (i = 0; i < count; i++) {
         enum heads_parse state = get_chunk(&chunk, i < record->series.watermark, p, end, err);
 
+        if (state == HEADS_PARSE_DAMAGE && chunk.payload != NULL && record->lenient) {
+            if (record->bad_chunks++ == 0)
+                record->bad_problem = *err;
+            continue;
+        }
         if (state != HEADS_PARSE_OK)
             return state;
         if (!add_chunk(record, &chunk))
             return damage(err, "no memory for the chunks of a series:", count);
         record->chunks_complete += chunk.payload != NULL && i < count - 1;
     }
+    if (record->series.count == 0)
+        return damage(err, "no readable chunk of", count);
     return HEADS_PARSE_OK;
 }
 
@@ -192,6 +199,7 @@ enum heads_parse heads_record_parse(struct heads_record *record, int version, co
     record->labels = NULL;
     record->series = (struct heads_series){0};
     record->chunks_complete = 0;
+    record->bad_chunks = 0;
     if (len < METRIC_AT)
         return HEADS_PARSE_MORE;
     record->series.fp = get_be64(bytes + 1);

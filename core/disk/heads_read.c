@@ -1,6 +1,7 @@
 /* Reading heads.db: heads.h, second half. One pass over the file through a sliding window. */
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "chunk/chunk.h"
 #include "disk/heads.h"
 #include "disk/heads_format.h"
 #include "model/fingerprint.h"
@@ -168,7 +169,8 @@ static int parse_whole(struct heads_reader *reader, struct error *err)
 }
 
 /* A record whose length is damaged swallows a part of the next one, or ends too early: it is
- * believed if the next one begins behind it, or if all of it is in order. As parse_whole. */
+ * believed if the next one begins behind it, or if all of it is in order. With bad chunks left out
+ * it must be followed by another, or by the end. As parse_whole. */
 static int check_neighbour(struct heads_reader *reader, struct error *err)
 {
     size_t size = reader->record.size;
@@ -190,7 +192,8 @@ static int check_neighbour(struct heads_reader *reader, struct error *err)
     }
     next = reader->window + reader->begin + size;
     if (heads_record_begins(next, reader->end - reader->begin - size, &reader->work) ||
-        heads_record_sound(&reader->record))
+        (reader->record.bad_chunks > 0 ? position(reader) + size == reader->size
+                                       : heads_record_sound(&reader->record)))
         return 1;
     error_set(err, ERR_CORRUPT, "series %016" PRIx64 " does not end where it says",
               reader->record.series.fp);
@@ -263,6 +266,10 @@ static int read_salvage(struct heads_reader *reader, struct error *err)
             sound = check_neighbour(reader, err);
         if (sound < 0)
             return -1;
+        if (sound == 1 && reader->record.bad_chunks > 0) {
+            note_damage(reader, &reader->record.bad_problem);
+            result->bytes_lost += reader->record.bad_chunks * (1 + CHUNK_BYTES);
+        }
         if (sound == 1 ? visit(reader, err) != 0 : skip_damage(reader, err) != 0)
             return -1;
     }
@@ -328,6 +335,7 @@ int heads_read(struct volume *volume, const char *name, enum heads_mode mode,
     if (volume->stat(volume, name, &stat, err) != 0)
         return -1;
     reader.size = stat.size;
+    reader.record.lenient = mode == HEADS_SALVAGE;
     reader.window_cap = stat.size < WINDOW_BYTES ? (size_t)stat.size + 1 : WINDOW_BYTES;
     reader.window = mem_alloc(reader.window_cap);
     status = read_all(&reader, err);

@@ -287,6 +287,24 @@ describe("heads_read after damage", function()
     assert.is_true(lost_some > 60)
   end)
 
+  it("loses only the chunk whose fixed fields are damaged", function()
+    for _, number in ipairs { 7, 40 } do -- inside, and the very last
+      for _, back in ipairs { 1025, 2050 } do -- the encoding byte of either chunk
+        local at = list[number].to - back
+        local read = read_bytes(header .. records:sub(1, at) .. "\x7f" .. records:sub(at + 2),
+          C.HEADS_SALVAGE)
+        assert.same({}, missing(read))
+        assert.equal(1, tonumber(read.result.damages))
+        assert.equal(1025, tonumber(read.result.bytes_lost))
+        for i, series in ipairs(read.series) do
+          assert.equal(i == number and 1 or 2, #series.chunks)
+        end
+        local kept = read.series[number].chunks[1].payload
+        assert.equal(chunk_pool[back == 1025 and 1 or 2].payload, kept)
+      end
+    end
+  end)
+
   it("loses one series when bytes are cut out of it or put into it", function()
     for _, change in ipairs { "", "xyz", ("\0"):rep(3000) } do
       local from = list[9].from

@@ -205,21 +205,18 @@ static void took(struct connection *connection, size_t sent)
 static void flush(struct connection *connection)
 {
     while (backlog_of(connection) > 0) {
-        struct iovec parts[2] = {
-            {.iov_base = connection->out.data + connection->out_at,
-             .iov_len = connection->out.len - connection->out_at},
-            {.iov_base = connection->tail.data + connection->tail_at,
-             .iov_len = connection->tail.len - connection->tail_at},
-        };
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+        struct iovec parts[2];
+        struct msghdr message = {.msg_iov = parts};
         ssize_t sent;
 
-        if (parts[0].iov_len == 0) {
-            message.msg_iov = &parts[1];
-            message.msg_iovlen = 1;
-        } else if (parts[1].iov_len == 0) {
-            message.msg_iovlen = 1;
-        }
+        if (connection->out.len > connection->out_at)
+            parts[message.msg_iovlen++] =
+                (struct iovec){.iov_base = connection->out.data + connection->out_at,
+                               .iov_len = connection->out.len - connection->out_at};
+        if (connection->tail.len > connection->tail_at)
+            parts[message.msg_iovlen++] =
+                (struct iovec){.iov_base = connection->tail.data + connection->tail_at,
+                               .iov_len = connection->tail.len - connection->tail_at};
         sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;

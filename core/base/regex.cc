@@ -180,6 +180,11 @@ extern "C" bool regex_matches(const struct regex *regex, const char *text, size_
     return regex->compiled->Match(piece, 0, len, re2::RE2::ANCHOR_BOTH, nullptr, 0);
 }
 
+extern "C" size_t regex_cost(const struct regex *regex)
+{
+    return static_cast<size_t>(regex->compiled->ProgramSize());
+}
+
 extern "C" int regex_groups(const struct regex *regex)
 {
     return regex->compiled->NumberOfCapturingGroups();

@@ -26,6 +26,8 @@ TIDE_NODISCARD struct regex *regex_compile(struct regex_cache *cache, const char
 struct regex *regex_ref(struct regex *regex);
 void regex_unref(struct regex *regex);
 bool regex_matches(const struct regex *regex, const char *text, size_t len);
+/** Size of the compiled program in instructions of about 16 bytes: what a hostile pattern costs. */
+size_t regex_cost(const struct regex *regex);
 /** Number of capturing groups. */
 int regex_groups(const struct regex *regex);
 /**

@@ -10,6 +10,11 @@ static int add_matcher(struct parser *parser, struct matcher_block *block, enum 
                      parser->err) != 0)
         return parser_fail_at(parser, at);
     block->count++;
+    if (matcher->regex != NULL)
+        parser->regex_cost += regex_cost(matcher->regex);
+    if (parser->regex_cost > PARSER_MAX_REGEX_COST)
+        return parser_fail(parser, at,
+                           "the regular expressions of the query are too large together");
     return 0;
 }
 

@@ -8,6 +8,10 @@
 #include "promql/literal.h"
 #include "promql/parse.h"
 
+/* All regular expressions of a query together, in instructions: about 16 MB. "a=~'.{1000}'" takes
+ * ten thousand, and a query could name thousands of those. */
+#define PARSER_MAX_REGEX_COST ((size_t)1000 * 1000)
+
 /* Tokens are read as late as possible: a node's own check comes before errors behind it. The first
  * error ends the parse, so functions return NULL or -1 with err set, and callers just leave. */
 struct parser {
@@ -20,6 +24,7 @@ struct parser {
     struct regex_cache *cache;
     struct error *err;
     uint32_t depth;      /* of the recursion */
+    size_t regex_cost;   /* of all matchers so far */
     uint32_t aggregates; /* aggregations whose arguments are being read */
 };
 

@@ -168,6 +168,15 @@ describe("nesting", function()
   end)
 end)
 
+describe("regular expressions", function()
+  it("have a bound on what they cost together", function()
+    local query = "a{" .. ('b=~".{1000}",'):rep(1000) .. "}"
+    assert.matches("^1:%d+: parse error: the regular expressions of the query are too large " ..
+      "together$", promql.error_of(query))
+    assert.is_true(promql.parse("a{" .. ('b=~"c.*|d.+",'):rep(5000) .. "}") ~= nil)
+  end)
+end)
+
 describe("options", function()
   local function off(option, text) return promql.error_of(text, { [option] = true }) end
 

@@ -109,6 +109,7 @@ static int relieve(struct store *store, struct error *err)
     uint64_t used = memory_now(store), persisted;
     int result = 0;
 
+    gauge_put(&store->counters.rushed, used > target / 100 * RUSHED_ENTER);
     if (used > target / 100 * RUSHED_ENTER) {
         do
             result = persist_round(store, true, &persisted, err);

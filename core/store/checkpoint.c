@@ -216,16 +216,31 @@ static int capture_all(struct store *store, struct capture *capture, struct erro
     return heads_writer_finish(capture->writer, true, err);
 }
 
+static void note_checkpoint(struct store *store, const struct volume_stat *stat, int64_t took_ns,
+                            uint64_t series)
+{
+    struct summary *seconds = __atomic_load_n(&store->checkpoint_seconds, __ATOMIC_ACQUIRE);
+
+    gauge_put(&store->counters.checkpoint_ns, (uint64_t)took_ns);
+    gauge_put(&store->counters.checkpoint_bytes, stat->size);
+    if (seconds != NULL)
+        summary_observe(seconds, (double)took_ns / 1e9);
+    log_debug("checkpoint written", "series=%" PRIu64 " bytes=%" PRIu64 " took_ms=%" PRId64, series,
+              stat->size, took_ns / 1000000);
+}
+
 int checkpoint_write(struct store *store, struct error *err)
 {
     struct folder *folder = store->folder;
     struct capture capture = {.writer = heads_writer_begin(folder->volume, err)};
     int64_t begin_ns = clock_mono_ns(store->clock);
+    struct volume_stat stat = {0};
     size_t unarchived;
     int result;
 
     if (capture.writer == NULL)
         return -1;
+    gauge_put(&store->counters.checkpointing, 1);
     lock_acquire(&folder->unarchived_lock);
     unarchived = folder->unarchived_count;
     lock_release(&folder->unarchived_lock);
@@ -235,14 +250,14 @@ int checkpoint_write(struct store *store, struct error *err)
     if (result != 0)
         heads_writer_discard(capture.writer);
     else
-        result = heads_writer_publish(capture.writer, true, NULL, err);
+        result = heads_writer_publish(capture.writer, true, &stat, err);
     if (result == 0)
         result = forget_unarchived(store, unarchived, err);
     folder->checkpoint_mono_ns = clock_mono_ns(store->clock);
     folder->checkpoint_took_ns = folder->checkpoint_mono_ns - begin_ns;
+    gauge_put(&store->counters.checkpointing, 0);
     if (result == 0)
-        log_debug("checkpoint written", "series=%" PRIu64 " took_ms=%" PRId64, capture.series,
-                  folder->checkpoint_took_ns / 1000000);
+        note_checkpoint(store, &stat, folder->checkpoint_took_ns, capture.series);
     return result;
 }
 

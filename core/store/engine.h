@@ -47,6 +47,10 @@ struct store_counters {
     uint64_t chunks;            /* complete ones in memory */
     uint64_t chunks_to_persist; /* complete ones that no file has */
     uint64_t dirty_series;      /* since the last checkpoint */
+    uint64_t checkpointing;     /* 1 while one is written */
+    uint64_t checkpoint_ns;     /* that the last one took */
+    uint64_t checkpoint_bytes;  /* size of the last one */
+    uint64_t rushed;            /* 1 while over 80 % of memory_target */
 };
 
 struct store {
@@ -63,6 +67,8 @@ struct store {
     struct block_cache cache;
     struct store_counters counters;
     struct querier querier;
+    struct summary *checkpoint_seconds; /* atomic; NULL without a registry, as the next one */
+    struct histogram *chunks_persisted; /* a write to a series file */
 
     struct folder *folder;       /* folder.h; NULL: memory only */
     struct persist_queue *queue; /* NULL: memory only */
@@ -77,6 +83,11 @@ struct store {
 static inline void gauge_count(uint64_t *gauge, int64_t by)
 {
     __atomic_add_fetch(gauge, (uint64_t)by, __ATOMIC_RELAXED);
+}
+
+static inline void gauge_put(uint64_t *gauge, uint64_t value)
+{
+    __atomic_store_n(gauge, value, __ATOMIC_RELAXED);
 }
 
 static inline uint64_t gauge_read(const uint64_t *gauge)

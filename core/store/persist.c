@@ -204,6 +204,8 @@ static void unwrite(struct store *store, struct persist_work *work)
 static void settle_series(struct store *store, struct series *series,
                           const struct persist_item *item)
 {
+    struct histogram *sizes = __atomic_load_n(&store->chunks_persisted, __ATOMIC_ACQUIRE);
+
     series->busy = false;
     if (!item->written) {
         if (!series->queued) {
@@ -219,6 +221,8 @@ static void settle_series(struct store *store, struct series *series,
     series_mark_dirty(store, series);
     gauge_count(&store->counters.chunks_to_persist, -(int64_t)item->count);
     counter_add(&store->counters.chunks_persisted, item->count);
+    if (sizes != NULL)
+        histogram_observe(sizes, item->count);
 }
 
 static void settle(struct store *store, struct persist_work *work)

@@ -48,7 +48,8 @@ struct store_options {
     bool no_background;  /* no maintenance thread: store_tick is the caller's to call */
 
     const struct clock *clock;   /* NULL: the system's; borrowed */
-    struct metrics *metrics;     /* NULL: counted, but not shown; borrowed */
+    struct metrics *metrics;     /* NULL: counted, but not shown; borrowed. Not to be printed any
+                                    more once the store is closed */
     const struct policy *policy; /* NULL: defaults; borrowed, must outlive the store */
 };
 

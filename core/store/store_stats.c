@@ -256,6 +256,58 @@ static double read_index_queue(void *ctx)
     return (double)label_table_changes_due(&((struct store *)ctx)->labels);
 }
 
+static double read_descriptors(void *ctx)
+{
+    const struct store *store = ctx;
+
+    return (double)(gauge_read(&store->counters.chunks) + gauge_read(&store->counters.open_heads));
+}
+
+static double read_target(void *ctx)
+{
+    return (double)((const struct store *)ctx)->options.memory_target_bytes;
+}
+
+static double read_checkpoint_seconds(void *ctx)
+{
+    return (double)gauge_read(&((const struct store *)ctx)->counters.checkpoint_ns) / 1e9;
+}
+
+static void show_background(struct store *store, struct metrics *metrics)
+{
+    static const double sizes[] = {1, 2, 4, 8, 16, 32, 64, 128};
+    struct store_counters *counters = &store->counters;
+
+    show(metrics, METRIC_GAUGE, PREFIX "checkpointing", "1 if a checkpoint is being written.", "",
+         &counters->checkpointing);
+    show(metrics, METRIC_GAUGE, PREFIX "checkpoint_last_size_bytes",
+         "The size of the last checkpoint of open chunks and chunks yet to be persisted.", "",
+         &counters->checkpoint_bytes);
+    metrics_callback(metrics, METRIC_GAUGE, PREFIX "checkpoint_last_duration_seconds",
+                     "The duration in seconds it took to write the last checkpoint.", "",
+                     read_checkpoint_seconds, store);
+    show(metrics, METRIC_GAUGE, PREFIX "rushed_mode",
+         "1 if the storage persists and evicts without waiting, 0 otherwise.", "",
+         &counters->rushed);
+    metrics_callback(metrics, METRIC_GAUGE, PREFIX "memory_chunkdescs",
+                     "The current number of chunk descriptors in memory.", "", read_descriptors,
+                     store);
+    metrics_callback(metrics, METRIC_GAUGE, PREFIX "target_heap_size_bytes",
+                     "The configured target memory size in bytes.", "", read_target, store);
+    __atomic_store_n(
+        &store->checkpoint_seconds,
+        metrics_summary(metrics, PREFIX "checkpoint_duration_seconds",
+                        "The duration in seconds taken for checkpointing open chunks and chunks "
+                        "yet to be persisted.",
+                        "", false),
+        __ATOMIC_RELEASE);
+    __atomic_store_n(&store->chunks_persisted,
+                     metrics_histogram(metrics, PREFIX "series_chunks_persisted",
+                                       "The number of chunks persisted per series.", "", sizes,
+                                       TIDE_COUNT(sizes)),
+                     __ATOMIC_RELEASE);
+}
+
 void store_show_metrics(struct store *store)
 {
     struct metrics *metrics = store->options.metrics;
@@ -301,8 +353,11 @@ void store_show_metrics(struct store *store)
     metrics_callback(metrics, METRIC_GAUGE, PREFIX "indexing_queue_length",
                      "The number of label sets waiting to be written to the index.", "",
                      read_index_queue, store);
+    show_background(store, metrics);
     show_series_ops(metrics, counters);
     show_chunk_ops(metrics, counters);
+    show(metrics, METRIC_COUNTER, "tidemark_unreadable_chunks_total",
+         "Chunks that were skipped because they cannot be read.", "", &counters->chunks_bad);
     show(metrics, METRIC_COUNTER, "tidemark_label_cache_misses_total",
          "Label blocks that had to be parsed.", "", &counters->cache_misses);
     show(metrics, METRIC_GAUGE, "tidemark_archived_series",

@@ -316,3 +316,35 @@ describe("a store on disk", function()
     assert.same({ 1, 2 }, values())
   end)
 end)
+
+describe("/metrics of a store", function()
+  it("have the names of Prometheus 1.x and count what happens", function()
+    local C = engine.C
+    local folder = engine.folder()
+    local metrics = C.metrics_new()
+    local store = assert(engine.open { data_dir = folder, metrics = metrics })
+    for k = 1, 300 do
+      store:push { { metric {}, { T - HOUR + k * 1000, value(1, k) } } }
+    end
+    store:push { { metric {}, { T - HOUR, 1 } } }
+    store:run "persist"
+    store:run "checkpoint"
+    local buf = ffi.new("struct buf")
+    C.metrics_write(metrics, buf)
+    local text = ffi.string(buf.data, buf.len)
+    C.buf_destroy(buf)
+    local prefix = "\nprometheus_local_storage_"
+    local late = 'out_of_order_samples_total{reason="timestamp_out_of_order"} 1\n'
+    for _, line in ipairs {
+      "ingested_samples_total 300\n", late, "memory_series 1\n", "open_head_chunks 1\n",
+      "chunks_to_persist 0\n", 'series_ops_total{type="create"} 1\n', "started_dirty 0\n",
+      "checkpointing 0\n", "checkpoint_duration_seconds_count 1\n",
+      "series_chunks_persisted_count 1\n",
+    } do
+      assert.truthy(text:find(prefix .. line, 1, true), line)
+    end
+    assert(store:close())
+    C.metrics_free(metrics)
+    engine.remove(folder)
+  end)
+end)

@@ -14,8 +14,9 @@
 enum label_format {
     LABEL_FORMAT_REMOTE_WRITE, /* protobuf Label messages of one TimeSeries, as they came */
     LABEL_FORMAT_TEXT,         /* name{...} of the text formats */
-    LABEL_FORMAT_PAIRS,  /* uvarint length + bytes, name and value in turn (made by decoders) */
-    LABEL_FORMAT_INFLUX, /* measurement,tags + field */
+    LABEL_FORMAT_PAIRS,    /* uvarint length + bytes, name and value in turn (made by decoders) */
+    LABEL_FORMAT_INFLUX,   /* measurement,tags + field */
+    LABEL_FORMAT_GRAPHITE, /* path;tags */
 };
 
 /**

@@ -7,6 +7,7 @@
  *   --series N --labels L --scrapes K --batch B         L counts the name; B series a request
  *   --connections C --interval MS --start MS            times are made up: nothing waits for them
  *   --kind counter|gauge|histogram|mix                  default mix
+ *   --warmup N                                          scrapes whose CPU is not counted
  *   --verify                                            count back through /api/v1/query
  *   --pid PID --name NAME                               measure that process; a name for the report
  *
@@ -38,7 +39,7 @@ struct options {
     const char *host, *port, *path, *name;
     enum format format;
     enum kind kind;
-    size_t series, labels, scrapes, batch, connections;
+    size_t series, labels, scrapes, batch, connections, warmup;
     int64_t interval_ms, start_ms;
     long pid;
     bool verify;
@@ -441,14 +442,16 @@ static double count_back(const struct options *options, double expected, double 
 struct report {
     double samples, seconds, bytes;
     uint64_t requests, failures;
-    double cpu, own_cpu, rss, rss_before, hwm;
+    double cpu_before, cpu, own_cpu, rss, rss_before, hwm;
     double counted, counted_series;
     const char *problem;
 };
 
 static int print_report(const struct options *options, const struct report *report)
 {
-    double millions = report->samples / 1e6, series = (double)options->series;
+    double millions = report->samples / 1e6;
+    double measured = (double)options->series * (double)(options->scrapes - options->warmup) / 1e6;
+    double series = (double)options->series;
     bool good = report->failures == 0;
 
     printf("%-18s %s\n", "target", options->name);
@@ -459,7 +462,7 @@ static int print_report(const struct options *options, const struct report *repo
            report->seconds, report->samples / report->seconds, report->bytes / report->samples);
     printf("%-18s %.3f CPU s per million samples\n", "generator", report->own_cpu / millions);
     if (options->pid != 0) {
-        printf("%-18s %.3f CPU s per million samples\n", "server", report->cpu / millions);
+        printf("%-18s %.3f CPU s per million samples\n", "server", report->cpu / measured);
         printf("%-18s %.0f bytes RSS a series (%.0f grown), peak %.0f\n", "memory",
                report->rss / series, (report->rss - report->rss_before) / series,
                report->hwm / series);
@@ -482,7 +485,7 @@ static int print_report(const struct options *options, const struct report *repo
     if (options->pid != 0)
         printf(",\"cpu_seconds_per_million\":%.4f,\"rss_bytes_per_series\":%.1f,"
                "\"peak_rss_bytes_per_series\":%.1f",
-               report->cpu / millions, report->rss / series, report->hwm / series);
+               report->cpu / measured, report->rss / series, report->hwm / series);
     if (options->verify)
         printf(",\"counted\":%.0f", isnan(report->counted) ? -1 : report->counted);
     printf("}\n");
@@ -506,6 +509,9 @@ static void run_scrapes(struct load *load, struct sender *senders, struct report
     for (size_t scrape = 0; scrape < load->options.scrapes; scrape++) {
         int64_t start, cpu;
 
+        if (scrape == load->options.warmup && load->options.pid != 0)
+            report->cpu_before = scrape == 0 ? cpu_seconds(load->options.pid)
+                                             : settled_cpu_seconds(load->options.pid);
         pthread_barrier_wait(&load->barrier);
         start = now_ns(CLOCK_MONOTONIC);
         cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -530,7 +536,6 @@ static int run(struct load *load)
     const struct options *options = &load->options;
     struct sender *senders = mem_zalloc(options->connections, sizeof(*senders));
     struct report report = {.samples = (double)options->series * (double)options->scrapes};
-    double cpu_before = 0;
 
     load->request_count = (options->series + options->batch - 1) / options->batch;
     load->series = mem_zalloc(options->series, sizeof(*load->series));
@@ -541,13 +546,11 @@ static int run(struct load *load)
             TIDE_MIN(options->batch, options->series - load->requests[i].first);
         prepare_request(load, &load->requests[i]);
     }
-    if (options->pid != 0) {
-        cpu_before = cpu_seconds(options->pid);
+    if (options->pid != 0)
         report.rss_before = memory_bytes(options->pid, "VmRSS:");
-    }
     run_scrapes(load, senders, &report);
     if (options->pid != 0) {
-        report.cpu = settled_cpu_seconds(options->pid) - cpu_before;
+        report.cpu = settled_cpu_seconds(options->pid) - report.cpu_before;
         report.rss = memory_bytes(options->pid, "VmRSS:");
         report.hwm = memory_bytes(options->pid, "VmHWM:");
     }
@@ -644,6 +647,9 @@ static bool parse_option(int option, char *text, struct options *options)
     case 'c':
         options->connections = (size_t)number;
         return positive && number <= 1024;
+    case 'w':
+        options->warmup = (size_t)number;
+        return positive;
     case 'i':
         options->interval_ms = number;
         return positive;
@@ -669,7 +675,7 @@ int main(int argc, char **argv)
         {"kind", 1, NULL, 'k'},     {"series", 1, NULL, 's'}, {"labels", 1, NULL, 'l'},
         {"scrapes", 1, NULL, 'K'},  {"batch", 1, NULL, 'b'},  {"connections", 1, NULL, 'c'},
         {"interval", 1, NULL, 'i'}, {"start", 1, NULL, 'S'},  {"pid", 1, NULL, 'I'},
-        {"verify", 0, NULL, 'v'},   {NULL, 0, NULL, 0},
+        {"warmup", 1, NULL, 'w'},   {"verify", 0, NULL, 'v'}, {NULL, 0, NULL, 0},
     };
     static struct load load = {.options = {.host = "127.0.0.1",
                                            .port = "9201",
@@ -690,6 +696,8 @@ int main(int argc, char **argv)
     }
     if (optind != argc)
         return wrong_usage(argv[optind]);
+    if (options->warmup >= options->scrapes)
+        return wrong_usage("--warmup leaves nothing to measure");
     if (options->path == NULL)
         options->path = format_paths[options->format];
     if (options->name == NULL)

@@ -16,7 +16,9 @@ end
 -- A selector with all labels of a series, for the window (first - 1 ms, last].
 local function selector(series)
   local parts = {}
-  for name, value in pairs(series.metric) do parts[#parts + 1] = quote(name) .. "=" .. quote(value) end
+  for name, value in pairs(series.metric) do
+    parts[#parts + 1] = quote(name) .. "=" .. quote(value)
+  end
   local first, last = series.samples[1][1], series.samples[#series.samples][1]
   return ("{%s}[%dms]"):format(table.concat(parts, ","), last - first + 1), last
 end

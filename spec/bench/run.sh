@@ -82,6 +82,8 @@ echo "== codecs"
 "$build/bench/codec"
 echo "== decoders"
 "$build/bench/decode"
+echo "== series files and heads.db, 20000 series"
+"$build/bench/disk" "$work/disk" 20000
 echo "== server: remote write, $series series x $scrapes scrapes, batches of $batch"
 round=0
 while [ $round -lt "$rounds" ]; do

@@ -64,8 +64,11 @@ static size_t count_pairs(struct http_text text)
 static int parse_pairs(struct http_text text, struct arena *arena, struct params *params,
                        struct error *err)
 {
-    const char *at = text.at, *end = text.at + text.len;
+    const char *at = text.at, *end;
 
+    if (text.len == 0) /* and perhaps nowhere */
+        return 0;
+    end = text.at + text.len;
     while (at < end) {
         const char *stop = memchr(at, '&', (size_t)(end - at)), *equals;
         struct http_text name, value = {"", 0};

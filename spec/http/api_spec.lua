@@ -96,7 +96,8 @@ describe("the API", function()
   it("answers what Grafana asks at first", function()
     local answer = tidemark:request("POST", "/api/v1/query", "query=1%2B1&time=4",
       { ["Content-Type"] = "application/x-www-form-urlencoded" })
-    assert.equal('{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}', answer.body)
+    assert.equal('{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}',
+      answer.body)
     assert.truthy(get("/api/v1/status/buildinfo").data.version:match("^2%.%d%d%."))
   end)
 

@@ -2,6 +2,7 @@
  * /prometheus too. */
 #include "http/http_request.h"
 #include "http/push.h"
+#include "http/routes_format.h"
 #include "http/routes_labels.h"
 #include "http/routes_query.h"
 #include "http/status.h"
@@ -20,6 +21,8 @@ static const struct http_route routes[] = {
 
     {"/api/v1/query",               GET | POST, HTTP_ROLE_READ,   POOL,   route_query, NULL},
     {"/api/v1/query_range",         GET | POST, HTTP_ROLE_READ,   POOL,   route_query_range, NULL},
+    {"/api/v1/format_query",        GET | POST, HTTP_ROLE_READ,   POOL,   route_format_query, NULL},
+    {"/api/v1/parse_query",         GET | POST, HTTP_ROLE_READ,   POOL,   route_parse_query, NULL},
     {"/api/v1/series",              GET | POST, HTTP_ROLE_READ,   POOL,   route_series, NULL},
     {"/api/v1/labels",              GET | POST, HTTP_ROLE_READ,   POOL,   route_labels, NULL},
     {"/api/v1/label/*/values",      GET,        HTTP_ROLE_READ,   POOL,   route_label_values, NULL},

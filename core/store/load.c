@@ -68,6 +68,9 @@ static void load_times(struct series *series, const struct heads_series *head)
     series->file_chunks = FILE_CHUNKS_UNKNOWN;
     if (head->offset < 0 || head->offset + head->watermark > INT32_MAX)
         return;
+    /* Version 1 knows no times: the file is asked before the next checkpoint. */
+    if (head->mtime_ns == HEADS_MTIME_UNKNOWN && head->offset + head->watermark > 0)
+        return;
     series->file_chunks = (int32_t)(head->offset + head->watermark);
     if (head->watermark > 0)
         series->tail_first_ms = head->chunks[head->watermark - 1].first_ms;

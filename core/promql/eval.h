@@ -95,6 +95,8 @@ TIDE_NODISCARD int eval_select(struct eval *ev, struct plan_source *source, stru
  */
 const struct columns *eval_read(struct eval *ev, struct plan_source *source, size_t order,
                                 struct error *err);
+/** The samples that are no staleness markers: a copy, or themselves. Good until the next call. */
+const struct columns *eval_without_markers(struct eval *ev, const struct columns *columns);
 TIDE_NODISCARD int eval_selector_rows(struct eval *ev, const struct plan_node *node,
                                       struct sink *sink, struct error *err);
 /** The times of the samples that the selector takes, in seconds. */

@@ -5,26 +5,6 @@
 #include "promql/eval.h"
 #include "promql/eval_math.h"
 
-/* The samples without staleness markers: themselves when there are none. */
-static const struct columns *without_markers(struct eval *ev, const struct columns *columns)
-{
-    struct columns *clean = &ev->clean;
-    size_t first = 0;
-
-    while (first < columns->len && !eval_is_hole(&columns->values[first]))
-        first++;
-    if (first == columns->len)
-        return columns;
-    clean->len = 0;
-    columns_reserve(clean, columns->len);
-    for (size_t i = 0; i < columns->len; i++) {
-        clean->times_ms[clean->len] = columns->times_ms[i];
-        clean->values[clean->len] = columns->values[i];
-        clean->len += !eval_is_hole(&columns->values[i]);
-    }
-    return clean;
-}
-
 static void input_init(const struct eval *ev, const struct plan_node *node,
                        struct range_input *input)
 {
@@ -68,7 +48,7 @@ static int visit_selector(struct eval *ev, const struct plan_node *node,
 
         if (columns == NULL)
             return -1;
-        columns = without_markers(ev, columns);
+        columns = eval_without_markers(ev, columns);
         if (columns->len == 0)
             continue;
         input_set(ev, &input, columns);

@@ -82,6 +82,25 @@ const struct columns *eval_read(struct eval *ev, struct plan_source *source, siz
     return columns;
 }
 
+const struct columns *eval_without_markers(struct eval *ev, const struct columns *columns)
+{
+    struct columns *clean = &ev->clean;
+    size_t first = 0;
+
+    while (first < columns->len && !eval_is_hole(&columns->values[first]))
+        first++;
+    if (first == columns->len)
+        return columns;
+    clean->len = 0;
+    columns_reserve(clean, columns->len);
+    for (size_t i = 0; i < columns->len; i++) {
+        clean->times_ms[clean->len] = columns->times_ms[i];
+        clean->values[clean->len] = columns->values[i];
+        clean->len += !eval_is_hole(&columns->values[i]);
+    }
+    return clean;
+}
+
 void eval_sources_free(struct eval *ev)
 {
     const struct querier *querier = ev->query->querier;
@@ -123,18 +142,6 @@ static void take_newest(const struct columns *columns, int64_t ref_ms, int64_t r
             if (times && !eval_is_hole(&out[k]))
                 out[k] = (double)columns->times_ms[behind - 1] / 1000.0;
         }
-    }
-}
-
-/* Copies what is no staleness marker. */
-static void copy_clean(const struct columns *from, struct columns *to)
-{
-    to->len = 0;
-    columns_reserve(to, from->len);
-    for (size_t i = 0; i < from->len; i++) {
-        to->times_ms[to->len] = from->times_ms[i];
-        to->values[to->len] = from->values[i];
-        to->len += !eval_is_hole(&from->values[i]);
     }
 }
 
@@ -195,9 +202,8 @@ static int take_series(struct eval *ev, const struct plan_node *node, size_t ord
     if (columns == NULL)
         return -1;
     if (smoothed) {
-        copy_clean(columns, &ev->clean);
-        take_smoothed(&ev->clean, ref_ms, plan_ref_step_ms(node), lookback_ms, values,
-                      node->grid.steps);
+        take_smoothed(eval_without_markers(ev, columns), ref_ms, plan_ref_step_ms(node),
+                      lookback_ms, values, node->grid.steps);
         return 0;
     }
     take_newest(columns, ref_ms, plan_ref_step_ms(node), lookback_ms, times, values,

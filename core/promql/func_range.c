@@ -23,7 +23,7 @@ static double *scratch_values(struct range_scratch *scratch, size_t count)
     return scratch->values;
 }
 
-static uint32_t *scratch_indexes(struct range_scratch *scratch, size_t count)
+uint32_t *range_scratch_indexes(struct range_scratch *scratch, size_t count)
 {
     if (scratch->index_cap < count) {
         scratch->index_cap = count + count / 2;
@@ -157,7 +157,7 @@ WINDOW_KERNEL(kernel_smoothing, window_smoothing(in, &w, k))
 #define EXTREME_KERNEL(name, beats, best, all_nan)                                                 \
     static void name(const struct range_input *in, struct range_scratch *scratch, double *out)     \
     {                                                                                              \
-        uint32_t *queue = scratch_indexes(scratch, in->len + 1);                                   \
+        uint32_t *queue = range_scratch_indexes(scratch, in->len + 1);                             \
         size_t front = 0, back = 0, pushed = 0;                                                    \
         struct window w = {0};                                                                     \
                                                                                                    \

@@ -45,6 +45,8 @@ struct range_scratch {
 };
 
 void range_scratch_destroy(struct range_scratch *scratch);
+/** Room for `count` indexes, good until the next call. */
+uint32_t *range_scratch_indexes(struct range_scratch *scratch, size_t count);
 
 typedef void (*range_kernel)(const struct range_input *input, struct range_scratch *scratch,
                              double *out);

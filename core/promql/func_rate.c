@@ -1,21 +1,10 @@
 /* func_rate.c - rate, increase, delta and their kin (promql.md 11, 13.7 - 13.9). */
 #include <math.h>
 
-#include "base/mem.h"
 #include "promql/eval_math.h"
 #include "promql/func_range.h"
 
 enum rate_kind { KIND_RATE, KIND_INCREASE, KIND_DELTA };
-
-static uint32_t *scratch_indexes(struct range_scratch *scratch, size_t count)
-{
-    if (scratch->index_cap < count) {
-        scratch->index_cap = count + count / 2;
-        mem_free(scratch->indexes);
-        scratch->indexes = mem_alloc(scratch->index_cap * sizeof(*scratch->indexes));
-    }
-    return scratch->indexes;
-}
 
 /* Indexes of the samples that are smaller than the one before. */
 static size_t find_resets(const struct range_input *in, uint32_t *resets)
@@ -67,7 +56,7 @@ static void rate_plain(const struct range_input *in, struct range_scratch *scrat
     size_t reset_count = 0, next = 0, done = 0;
 
     if (kind != KIND_DELTA) {
-        resets = scratch_indexes(scratch, in->len + 1);
+        resets = range_scratch_indexes(scratch, in->len + 1);
         reset_count = find_resets(in, resets);
     }
     for (size_t k = 0; k < in->steps; k++) {
@@ -301,7 +290,7 @@ static bool is_change(double before, double now)
 static void count_events(const struct range_input *in, struct range_scratch *scratch, double *out,
                          bool (*is_event)(double, double))
 {
-    uint32_t *before = scratch_indexes(scratch, in->len + 1);
+    uint32_t *before = range_scratch_indexes(scratch, in->len + 1);
     struct window w = {0};
 
     before[0] = 0;

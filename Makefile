@@ -38,7 +38,7 @@ endif
 optimise := $(if $(DEBUG),-O0,-O2)
 
 packages := luajit libevent libevent_pthreads libevent_openssl openssl re2 libxxhash zlib libdeflate \
-	libcjson libedit
+	libcjson libedit libcurl
 libraries := -lleveldb -lsnappy -lhttp_parser -lroaring -lcrypt -lpthread -lm
 
 warnings := -Wall -Wextra -Wshadow -Wvla -Wconversion $(if $(WERROR),-Werror)

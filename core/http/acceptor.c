@@ -1,7 +1,6 @@
 #include "http/acceptor.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -52,25 +51,6 @@ static struct worker *pick_worker(const struct acceptor *acceptor, size_t *total
     return best;
 }
 
-/* FNV-1a of the address without its port: which line of the query pool the client waits in. */
-static uint64_t client_of(const struct sockaddr_storage *name)
-{
-    const uint8_t *bytes = NULL;
-    size_t len = 0;
-    uint64_t hash = UINT64_C(14695981039346656037);
-
-    if (name->ss_family == AF_INET) {
-        bytes = (const uint8_t *)&((const struct sockaddr_in *)name)->sin_addr;
-        len = sizeof(struct in_addr);
-    } else if (name->ss_family == AF_INET6) {
-        bytes = (const uint8_t *)&((const struct sockaddr_in6 *)name)->sin6_addr;
-        len = sizeof(struct in6_addr);
-    }
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
 static void turn_away(struct acceptor *acceptor, int fd)
 {
     static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
@@ -105,6 +85,7 @@ static void on_connection(evutil_socket_t listener, short what, void *arg)
         struct sockaddr_storage name = {0};
         socklen_t len = sizeof(name);
         struct worker *worker;
+        struct peer peer = {0};
         size_t total;
         int fd = accept4(listener, (struct sockaddr *)&name, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -115,11 +96,12 @@ static void on_connection(evutil_socket_t listener, short what, void *arg)
                 continue;
             return;
         }
+        peer_from_address(&peer, &name);
         worker = pick_worker(acceptor, &total);
         if (total >= acceptor->site->options.connections)
             turn_away(acceptor, fd);
         else
-            worker_deal(worker, fd, client_of(&name));
+            worker_deal(worker, fd, &peer);
     }
 }
 

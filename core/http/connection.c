@@ -35,7 +35,7 @@ struct connection {
     struct event write_event;
     int fd;
     enum state state;
-    uint64_t client;
+    struct peer peer;
     int64_t deadline_ns; /* of what the state waits for */
     int64_t stall_ns;    /* output must have moved until then */
     struct buf pending;  /* input that was not used yet */
@@ -321,7 +321,7 @@ static bool submit(struct connection *connection, bool again)
     exchange->connection = connection;
     exchange->job.run = job_run;
     exchange->job.done = job_done;
-    exchange->job.client = connection->client;
+    exchange->job.client = connection->peer.client;
     connection->job = true;
     connection->state = RUNNING;
     connection->deadline_ns = INT64_MAX;
@@ -398,7 +398,8 @@ static size_t take_head(struct connection *connection, const uint8_t *bytes, siz
     connection->scanned = 0;
     connection->in_head = false;
     connection->exchange = worker_take_exchange(connection->worker);
-    step = exchange_begin(connection->exchange, (const char *)bytes, (size_t)end);
+    step =
+        exchange_begin(connection->exchange, (const char *)bytes, (size_t)end, &connection->peer);
     if (step == EXCHANGE_MORE) {
         connection->state = WANTS_BODY;
         set_deadline(connection, connection->worker->site->options.body_timeout_ms);
@@ -600,13 +601,13 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     connection_sweep(worker);
 }
 
-void connection_open(struct worker *worker, int fd, uint64_t client)
+void connection_open(struct worker *worker, int fd, const struct peer *peer)
 {
     struct connection *connection = mem_zalloc(1, sizeof(*connection));
 
     connection->worker = worker;
     connection->fd = fd;
-    connection->client = client;
+    connection->peer = *peer;
     event_assign(&connection->read_event, worker->base, fd, EV_READ | EV_PERSIST, on_readable,
                  connection);
     event_assign(&connection->write_event, worker->base, fd, EV_WRITE | EV_PERSIST, on_writable,

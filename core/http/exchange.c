@@ -135,7 +135,7 @@ static void too_large(struct exchange *exchange)
 }
 
 /* The request as routes see it; the body follows. */
-static void fill_request(struct exchange *exchange)
+static void fill_request(struct exchange *exchange, const struct peer *peer)
 {
     struct http_request *request = &exchange->request;
 
@@ -143,10 +143,12 @@ static void fill_request(struct exchange *exchange)
     request->head = &exchange->head;
     request->arena = &exchange->arena;
     request->cancelled = &exchange->cancelled;
+    request->remote = arena_dup(&exchange->arena, peer->address, strlen(peer->address));
     request->started_ns = clock_mono_ns(exchange->site->clock);
 }
 
-enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, size_t len)
+enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, size_t len,
+                                  const struct peer *peer)
 {
     struct http_head *head = &exchange->head;
     struct http_request *request = &exchange->request;
@@ -155,7 +157,7 @@ enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, 
     int status;
 
     buf_append(&exchange->head_bytes, bytes, len);
-    fill_request(exchange);
+    fill_request(exchange, peer);
     if (http_head_parse((const char *)exchange->head_bytes.data, len, head, &status, &err) != 0) {
         http_counters_rejected(exchange->site->counters, HTTP_REJECTED_FRAMING);
         /* What was read of the head is not to be trusted. */

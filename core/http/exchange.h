@@ -15,6 +15,7 @@
 #include "http/http_reply.h"
 #include "http/http_request.h"
 #include "http/http_site.h"
+#include "http/peer.h"
 #include "http/query_pool.h"
 
 struct connection;
@@ -56,7 +57,8 @@ void exchange_free(struct exchange *exchange);
 void exchange_reset(struct exchange *exchange);
 
 /** Parses a complete head, finds the route, checks what can be refused without the body. */
-enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, size_t len);
+enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, size_t len,
+                                  const struct peer *peer);
 /**
  * Takes bytes of the body.
  *

@@ -37,10 +37,10 @@ static void send_mail(struct worker *worker, struct worker_mail mail)
         TIDE_ASSERT(errno == EAGAIN); /* it is awake already */
 }
 
-void worker_deal(struct worker *worker, int fd, uint64_t client)
+void worker_deal(struct worker *worker, int fd, const struct peer *peer)
 {
     __atomic_add_fetch(&worker->open, 1, __ATOMIC_RELAXED);
-    send_mail(worker, (struct worker_mail){.kind = MAIL_CONNECTION, .fd = fd, .client = client});
+    send_mail(worker, (struct worker_mail){.kind = MAIL_CONNECTION, .fd = fd, .peer = *peer});
 }
 
 void worker_job_done(struct worker *worker, struct exchange *exchange)
@@ -152,7 +152,7 @@ static void handle_mail(struct worker *worker, const struct worker_mail *mail)
 {
     switch (mail->kind) {
     case MAIL_CONNECTION:
-        connection_open(worker, mail->fd, mail->client);
+        connection_open(worker, mail->fd, &mail->peer);
         break;
     case MAIL_JOB_DONE:
         connection_job_done(mail->exchange->connection);

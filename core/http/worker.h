@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/thread.h"
 #include "http/http_site.h"
+#include "http/peer.h"
 
 struct coding;
 struct connection;
@@ -22,7 +23,7 @@ enum worker_mail_kind { MAIL_CONNECTION, MAIL_JOB_DONE, MAIL_DRAIN };
 struct worker_mail {
     enum worker_mail_kind kind;
     int fd;
-    uint64_t client;
+    struct peer peer;
     struct exchange *exchange;
 };
 
@@ -65,7 +66,7 @@ struct worker {
 TIDE_NODISCARD struct worker *worker_start(struct http_site *site, size_t number,
                                            struct error *err);
 /** Any thread. Takes the descriptor over. */
-void worker_deal(struct worker *worker, int fd, uint64_t client);
+void worker_deal(struct worker *worker, int fd, const struct peer *peer);
 /** Any thread: a job of one of its exchanges has ended. */
 void worker_job_done(struct worker *worker, struct exchange *exchange);
 /** Any thread: end when the connections have, at most drain_timeout_ms from now. */

@@ -1,0 +1,233 @@
+/* connection_request.c - from the input's bytes to exchanges, and their replies to the output
+ * (connection_impl.h). */
+#include "http/connection_impl.h"
+
+/* More unsent answers than this, and no further request is read. */
+#define BACKLOG_BYTES ((size_t)256 << 10)
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+/* A piece becomes the tail; the tail is empty: pieces are made one at a time. */
+static void queue_piece(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+
+    if (exchange->piece.len == 0)
+        return;
+    TIDE_ASSERT(connection->tail.len == 0);
+    buf_destroy(&connection->tail);
+    connection->tail = exchange->piece;
+    connection->tail_at = 0;
+    exchange->piece = (struct buf){0};
+}
+
+static void end_exchange(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+    int status = exchange->reply.status == 0 ? 200 : exchange->reply.status;
+
+    http_counters_request(connection->worker->site->counters, exchange->request.route, status,
+                          clock_mono_ns(connection->worker->site->clock) -
+                              exchange->request.started_ns);
+    connection_release_exchange(connection);
+    connection->answered = false;
+    if (connection->close_after)
+        connection->state = SENDING;
+    else
+        connection_await_request(connection);
+}
+
+void connection_answer(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+    bool last = !exchange->keep_alive || exchange->reply.close || connection->worker->draining ||
+                connection->ended || (exchange->no_chunks && exchange->streaming);
+
+    connection->close_after = last;
+    connection->unread = exchange->reply.close;
+    connection->answered = true;
+    connection->deadline_ns = INT64_MAX;
+    connection->stall_ns = connection_stall(connection);
+    exchange_write(exchange, worker_date(connection->worker), last, connection_output(connection));
+    queue_piece(connection);
+    if (exchange->streaming)
+        connection->state = SENDING;
+    else
+        end_exchange(connection);
+}
+
+void connection_take_back(struct connection *connection)
+{
+    if (!connection->answered) {
+        connection_answer(connection);
+        return;
+    }
+    queue_piece(connection);
+    connection->state = SENDING;
+    if (!connection->exchange->streaming)
+        end_exchange(connection);
+}
+
+/* --- the pool's side ----------------------------------------------------------------------------
+ */
+
+static void job_run(struct query_job *job, struct coding *coding)
+{
+    struct exchange *exchange = (struct exchange *)job;
+
+    if (exchange->streaming)
+        exchange_run_piece(exchange, coding);
+    else
+        exchange_run(exchange, coding, NULL);
+}
+
+static void job_done(struct query_job *job)
+{
+    struct exchange *exchange = (struct exchange *)job;
+
+    worker_job_done(exchange->connection->worker, exchange);
+}
+
+bool connection_submit(struct connection *connection, bool again)
+{
+    struct exchange *exchange = connection->exchange;
+
+    exchange->connection = connection;
+    exchange->job.run = job_run;
+    exchange->job.done = job_done;
+    exchange->job.client = connection->peer.client;
+    connection->job = true;
+    connection->state = RUNNING;
+    connection->deadline_ns = INT64_MAX;
+    if (query_pool_submit(connection->worker->site->pool, &exchange->job, again))
+        return true;
+    connection->job = false;
+    return false;
+}
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+static void run_exchange(struct connection *connection)
+{
+    struct worker *worker = connection->worker;
+    struct exchange *exchange = connection->exchange;
+
+    if (!exchange_wants_pool(exchange)) {
+        exchange_run(exchange, worker->coding, worker_pusher(worker));
+        connection_answer(connection);
+        return;
+    }
+    if (!connection_submit(connection, false)) {
+        http_reply_error(&exchange->reply, 503, "unavailable", "too many queries are waiting");
+        http_reply_field(&exchange->reply, "Retry-After", "1");
+        connection_answer(connection);
+    }
+}
+
+static void take_step(struct connection *connection, enum exchange_step step)
+{
+    if (step == EXCHANGE_RUN)
+        run_exchange(connection);
+    else if (step == EXCHANGE_ANSWER)
+        connection_answer(connection);
+}
+
+void connection_refuse_head(struct connection *connection, int status, const char *text)
+{
+    struct exchange *exchange = worker_take_exchange(connection->worker);
+
+    connection->exchange = exchange;
+    exchange->request.started_ns = connection->worker->now_ns;
+    exchange_refuse(exchange, status, text);
+    connection_answer(connection);
+}
+
+/* Uses a complete head; 0 when there is none yet. */
+static size_t take_head(struct connection *connection, const uint8_t *bytes, size_t len)
+{
+    size_t limit = connection->worker->site->options.header_bytes;
+    enum exchange_step step;
+    ptrdiff_t end;
+
+    if (connection->scanned == 0 && bytes[0] == '\r') /* empty lines between requests */
+        return len >= 2 && bytes[1] == '\n' ? 2 : 0;
+    end = http_head_find_end((const char *)bytes, len, &connection->scanned);
+    if (end < 0) {
+        http_counters_rejected(connection->worker->site->counters, HTTP_REJECTED_FRAMING);
+        connection_refuse_head(connection, 400,
+                               "a line of the request's head ends without a return");
+        return len;
+    }
+    if ((end == 0 && len > limit) || (size_t)end > limit) {
+        connection_refuse_head(connection, 431, "the request's head is too long");
+        return len;
+    }
+    if (end == 0) {
+        if (!connection->in_head)
+            connection_set_deadline(connection,
+                                    connection->worker->site->options.header_timeout_ms);
+        connection->in_head = true;
+        return 0;
+    }
+    connection->scanned = 0;
+    connection->in_head = false;
+    connection->exchange = worker_take_exchange(connection->worker);
+    step =
+        exchange_begin(connection->exchange, (const char *)bytes, (size_t)end, &connection->peer);
+    if (step == EXCHANGE_MORE) {
+        connection->state = WANTS_BODY;
+        connection_set_deadline(connection, connection->worker->site->options.body_timeout_ms);
+        if (connection->exchange->head.expect_continue && (size_t)end == len)
+            buf_puts(connection_output(connection), "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    take_step(connection, step);
+    return (size_t)end;
+}
+
+bool connection_can_parse(const struct connection *connection)
+{
+    return (connection->state == WANTS_HEAD || connection->state == WANTS_BODY) &&
+           !connection->close_after && connection_backlog(connection) <= BACKLOG_BYTES;
+}
+
+size_t connection_consume(struct connection *connection, const uint8_t *bytes, size_t len)
+{
+    size_t used = 0;
+
+    while (used < len && connection_can_parse(connection)) {
+        size_t part;
+
+        if (connection->tail.len > 0) { /* an answer in flight must leave before another */
+            connection_flush(connection);
+            if (connection->state == CLOSED || connection->tail.len > 0)
+                break;
+        }
+        if (connection->state == WANTS_HEAD) {
+            part = take_head(connection, bytes + used, len - used);
+            if (part == 0)
+                break;
+        } else {
+            enum exchange_step step =
+                exchange_take_body(connection->exchange, bytes + used, len - used, &part);
+
+            take_step(connection, step);
+        }
+        used += part;
+    }
+    return used;
+}
+
+void connection_consume_pending(struct connection *connection)
+{
+    struct buf *pending = &connection->pending;
+    size_t used = connection_consume(connection, pending->data, pending->len);
+
+    if (connection->state == CLOSED || pending->len == 0)
+        return;
+    memmove(pending->data, pending->data + used, pending->len - used);
+    pending->len -= used;
+    if (pending->len == 0)
+        worker_give_buf(connection->worker, pending);
+}

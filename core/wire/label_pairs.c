@@ -33,7 +33,7 @@ static const uint8_t *get_text(const uint8_t *at, const uint8_t *end, const char
 int label_pairs_parse(const uint8_t *block, size_t len, const void *ctx, struct arena *scratch,
                       struct labels_builder *out, struct error *err)
 {
-    const uint8_t *at = block, *end = block + len;
+    const uint8_t *at = block, *end = len > 0 ? block + len : block;
 
     (void)ctx;
     (void)scratch;

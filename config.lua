@@ -76,6 +76,9 @@ return {
     -- How far an instant looks back for the newest sample of a series.
     -- (duration, 1ms to 30d)
     -- lookback = "5m",
+    -- Queries that take longer are logged, and listed at /api/v1/status/queries; 0s: none.
+    -- (duration, 0s to 1d)
+    -- log_slower_than = "10s",
   },
 
   -- What pushed samples may look like; beyond, they are refused with a reason.

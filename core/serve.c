@@ -14,6 +14,7 @@
 #include "base/notify.h"
 #include "base/thread.h"
 #include "http/http_server.h"
+#include "promql/running.h"
 #include "script/rulebook.h"
 #include "script/sandbox.h"
 #include "store/store.h"
@@ -26,6 +27,7 @@ struct server {
     struct store_progress progress;
     struct http_server *http;
     struct store *store;
+    struct running_queries *running;
     struct rulebook *rules; /* NULL: no scripts are configured */
     struct thread opener;   /* opens the store while the main thread listens for signals */
     sigset_t signals;
@@ -132,6 +134,8 @@ static int start_http(struct server *server, struct error *err)
     options.version = TIDE_VERSION;
     options.progress = &server->progress;
     options.metrics = server->metrics;
+    server->running = running_queries_new(server->config->query.log_slower_than_ms * 1000000);
+    options.running = server->running;
     server->http = http_server_start(&options, err);
     return server->http != NULL ? 0 : -1;
 }
@@ -202,6 +206,7 @@ static int stop(struct server *server)
         result = -1;
     }
     rulebook_close(server->rules);
+    running_queries_free(server->running);
     metrics_free(server->metrics);
     if (result == 0)
         log_info("stopped", NULL);

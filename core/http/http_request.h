@@ -39,10 +39,10 @@ struct http_request {
     struct pusher *pusher; /* of the running worker; NULL on the pool and before readiness */
     int64_t started_ns;    /* when the head was complete, monotonic */
     /* Who asks; texts live in the arena. What is unknown is NULL, which is not "". */
-    const char *user;     /* of the credential; NULL: the listener asks for none */
-    const char *tenant;   /* of the credential, which names the user's when it names none */
-    const char *remote;   /* the client's address without its port; "unix" for a Unix socket */
-    const int *cancelled; /* atomic: nonzero when nobody waits for the answer any more */
+    const char *user;   /* of the credential; NULL: the listener asks for none */
+    const char *tenant; /* of the credential, which names the user's when it names none */
+    const char *remote; /* the client's address without its port; "unix" for a Unix socket */
+    int *cancelled;     /* atomic: nonzero when nobody waits for the answer any more */
 };
 
 typedef void http_handler(struct http_request *request, struct http_reply *reply);

@@ -126,6 +126,7 @@ static void init_site(struct http_site *site, const struct http_options *options
     site->clock = options->clock != NULL ? options->clock : clock_system();
     site->start_ms = clock_wall_ms(site->clock);
     site->regexes = regex_cache_new(REGEXES);
+    site->running = options->running;
     list = mem_zalloc(own.count + options->route_count, sizeof(*list));
     memcpy(list, own.list, own.count * sizeof(*list));
     if (options->route_count > 0)

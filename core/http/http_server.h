@@ -39,6 +39,7 @@ struct http_options {
     size_t query_max_points; /* steps of a range query */
     size_t query_max_bytes;  /* of a query's text */
     int64_t query_lookback_ms;
+    struct running_queries *running; /* where queries are listed; borrowed; may be NULL */
 
     const char *version; /* of the program, as shown; copied */
 

@@ -20,6 +20,7 @@ struct http_site {
     struct http_routes routes;   /* the product's and the options', owned list */
     struct regex_cache *regexes; /* of all queries' matchers */
     struct query_pool *pool;
+    struct running_queries *running; /* the options'; may be NULL */
     struct http_counters *counters;
     int64_t start_ms;     /* wall clock */
     struct store *opened; /* atomic: http_site_store */

@@ -8,7 +8,7 @@
 #include "http/http_site.h"
 #include "http/params.h"
 #include "http/request_params.h"
-#include "promql/engine.h"
+#include "promql/running.h"
 #include "wire/result_json.h"
 
 /* What a query answers, kept while it is streamed. */
@@ -177,15 +177,38 @@ static void fail(struct http_reply *reply, struct error *err, bool from_query)
     http_reply_failure(reply, err);
 }
 
+/* In the list of queries under way, until it was evaluated. */
+static struct running_query *begin(const struct http_request *request, const struct asked *asked)
+{
+    struct running_ask ask = {
+        .text = asked->query.text,
+        .len = asked->query.len,
+        .client = request->remote,
+        .user = request->user,
+        .start_ms = asked->query.start_ms,
+        .end_ms = asked->query.end_ms,
+        .step_ms = asked->query.step_ms,
+        .asked_ns = request->started_ns,
+        .cancelled = request->cancelled,
+    };
+
+    return running_query_begin(request->site->running, &ask);
+}
+
 static void execute(struct http_request *request, struct http_reply *reply,
                     const struct asked *asked)
 {
     struct answer *answer = mem_zalloc(1, sizeof(*answer));
     int64_t queue_ns = clock_mono_ns(clock_system()) - request->started_ns;
-    struct error err;
+    struct running_query *running = begin(request, asked);
+    struct promql_query query = asked->query;
+    struct error err = {0};
+    int result;
 
-    if (promql_execute(&asked->query, &answer->value, &answer->annotations, &answer->stats, &err) !=
-        0) {
+    query.progress = running_query_progress(running);
+    result = promql_execute(&query, &answer->value, &answer->annotations, &answer->stats, &err);
+    running_query_end(running, err.code);
+    if (result != 0) {
         free_answer(answer);
         fail(reply, &err, true);
         return;

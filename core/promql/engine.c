@@ -27,10 +27,12 @@ static void stats_start(struct query_stats *stats, const struct promql_query *qu
 }
 
 /* A query that had to wait may be out of time before it begins. */
-static int check_start(const struct promql_query *query, struct error *err)
+static int check_start(const struct eval *ev, struct error *err)
 {
+    const struct promql_query *query = ev->query;
+
     if (query->cancelled != NULL && __atomic_load_n(query->cancelled, __ATOMIC_RELAXED) != 0)
-        return error_set(err, ERR_CANCELLED, "query was canceled in query execution");
+        return eval_cancelled(ev, "query execution", err);
     if (query->deadline_ns != 0 && now_ns() >= query->deadline_ns)
         return error_set(err, ERR_TIMEOUT, "query timed out in query execution");
     return 0;
@@ -44,9 +46,10 @@ static int evaluate(const struct promql_query *query, struct plan *plan, struct 
     int result;
 
     ev.max_samples = query->max_samples != 0 ? query->max_samples : PROMQL_DEFAULT_MAX_SAMPLES;
-    result = check_start(query, err);
+    result = check_start(&ev, err);
     if (result == 0)
         result = eval_result(&ev, out, err);
+    eval_publish(&ev);
     eval_sources_free(&ev);
     range_scratch_destroy(&ev.scratch);
     columns_destroy(&ev.columns);

@@ -9,7 +9,7 @@
  *   ERR_LIMIT      422 execution  too many samples or series
  *   ERR_EXECUTION  422 execution  duplicate label sets, bad parameters at run time
  *   ERR_TIMEOUT    503 timeout    the deadline passed
- *   ERR_CANCELLED  499 canceled   *cancelled became nonzero
+ *   ERR_CANCELLED  499 canceled   *cancelled became nonzero (QUERY_KILLED: "query was killed")
  *   ERR_IO, ERR_CORRUPT, ERR_BUSY, ERR_NOMEM: the querier's, with "expanding series: " in front
  * With an error there is no value, and the annotations should not be sent. */
 #ifndef TIDE_PROMQL_ENGINE_H
@@ -38,6 +38,20 @@ struct added_functions {
                 double *result, struct error *err);
 };
 
+/* Values of promql_query.cancelled but 0: why the query is to stop. */
+enum query_stop {
+    QUERY_GONE = 1,   /* nobody waits for the answer any more */
+    QUERY_KILLED = 2, /* somebody wants it to end (running.h) */
+};
+
+/* How far an evaluation is: written by it every few milliseconds, read by anybody. Atomic. */
+struct query_progress {
+    uint64_t samples_read;
+    uint64_t series_read;
+    uint64_t memory_bytes; /* about: samples held, labels and plan */
+    uint64_t peak_bytes;
+};
+
 /* What to evaluate, and within which bounds. Borrowed for the call, changed by nobody but
  * *cancelled. Checks of the request (end before start, points per series) are the asker's. */
 struct promql_query {
@@ -47,12 +61,13 @@ struct promql_query {
     int64_t end_ms;   /* range queries only, inclusive, not before start */
     int64_t step_ms;  /* 0: instant query at start_ms; else > 0 */
 
-    int64_t lookback_ms;      /* 0: the default */
-    int64_t subquery_step_ms; /* of [5m:]; 0: the default */
-    size_t max_samples;       /* held at once, promql.md 19; 0: the default */
-    size_t max_series;        /* of one selector; 0: no bound */
-    int64_t deadline_ns;      /* on clock_system()'s monotonic clock; 0: none */
-    const int *cancelled;     /* atomic; may be NULL; looked at every few milliseconds */
+    int64_t lookback_ms;             /* 0: the default */
+    int64_t subquery_step_ms;        /* of [5m:]; 0: the default */
+    size_t max_samples;              /* held at once, promql.md 19; 0: the default */
+    size_t max_series;               /* of one selector; 0: no bound */
+    int64_t deadline_ns;             /* on clock_system()'s monotonic clock; 0: none */
+    const int *cancelled;            /* atomic; enum query_stop; looked at every few milliseconds */
+    struct query_progress *progress; /* may be NULL */
 
     const struct promql_options *options; /* what is refused; NULL: nothing */
     const struct added_functions *added;  /* may be NULL */

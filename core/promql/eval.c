@@ -12,6 +12,29 @@
 /* Samples of work between two looks at the clock: about a millisecond. */
 #define WORK_PER_CHECK ((size_t)200 * 1000)
 
+int eval_cancelled(const struct eval *ev, const char *where, struct error *err)
+{
+    const int *flag = ev->query->cancelled;
+
+    if (flag != NULL && __atomic_load_n(flag, __ATOMIC_RELAXED) == QUERY_KILLED)
+        return error_set(err, ERR_CANCELLED, "query was killed");
+    return error_set(err, ERR_CANCELLED, "query was canceled in %s", where);
+}
+
+void eval_publish(const struct eval *ev)
+{
+    struct query_progress *progress = ev->query->progress;
+    uint64_t bytes = ev->held * (sizeof(int64_t) + sizeof(double)) + ev->plan->arena.used_bytes;
+
+    if (progress == NULL || ev->stats == NULL)
+        return;
+    __atomic_store_n(&progress->samples_read, ev->stats->samples_read, __ATOMIC_RELAXED);
+    __atomic_store_n(&progress->series_read, ev->stats->series_read, __ATOMIC_RELAXED);
+    __atomic_store_n(&progress->memory_bytes, bytes, __ATOMIC_RELAXED);
+    if (bytes > progress->peak_bytes)
+        __atomic_store_n(&progress->peak_bytes, bytes, __ATOMIC_RELAXED);
+}
+
 int eval_tick(struct eval *ev, size_t work, struct error *err)
 {
     const struct promql_query *query = ev->query;
@@ -21,8 +44,9 @@ int eval_tick(struct eval *ev, size_t work, struct error *err)
         return 0;
     }
     ev->until_check = WORK_PER_CHECK;
+    eval_publish(ev);
     if (query->cancelled != NULL && __atomic_load_n(query->cancelled, __ATOMIC_RELAXED) != 0)
-        return error_set(err, ERR_CANCELLED, "query was canceled in expression evaluation");
+        return eval_cancelled(ev, "expression evaluation", err);
     if (query->deadline_ns != 0 && clock_mono_ns(clock_system()) >= query->deadline_ns)
         return error_set(err, ERR_TIMEOUT, "query timed out in expression evaluation");
     return 0;

@@ -51,6 +51,12 @@ void eval_block_free(struct eval *ev, struct block *block);
 
 /** After `work` samples' worth of work: 0, or -1 when the query was cancelled or is out of time. */
 TIDE_NODISCARD int eval_tick(struct eval *ev, size_t work, struct error *err);
+/** Tells those who watch how far it is. */
+void eval_publish(const struct eval *ev);
+/** -1: the query was cancelled, or killed. */
+TIDE_NODISCARD int eval_cancelled(const struct eval *ev, const char *where, struct error *err);
+/** -1 with what select or read failed with, in the query's words. */
+TIDE_NODISCARD int eval_read_failed(const struct eval *ev, struct error *err);
 /** Counts samples that are kept from now on. -1 with ERR_LIMIT when they are too many. */
 TIDE_NODISCARD int eval_hold(struct eval *ev, size_t samples, struct error *err);
 void eval_release(struct eval *ev, size_t samples);

@@ -16,6 +16,20 @@ static void order_series(struct plan_source *source)
     mem_free(sets);
 }
 
+int eval_read_failed(const struct eval *ev, struct error *err)
+{
+    switch (err->code) {
+    case ERR_CANCELLED:
+        return eval_cancelled(ev, "expression evaluation", err);
+    case ERR_TIMEOUT:
+        return error_set(err, ERR_TIMEOUT, "query timed out in expression evaluation");
+    case ERR_LIMIT:
+        return -1;
+    default:
+        return error_note(err, "expanding series");
+    }
+}
+
 int eval_select(struct eval *ev, struct plan_source *source, struct error *err)
 {
     const struct querier *querier = ev->query->querier;
@@ -26,6 +40,7 @@ int eval_select(struct eval *ev, struct plan_source *source, struct error *err)
         .to_ms = source->to_ms,
         .max_series = ev->query->max_series,
         .cancelled = ev->query->cancelled,
+        .deadline_ns = ev->query->deadline_ns,
     };
     size_t count;
 
@@ -35,9 +50,7 @@ int eval_select(struct eval *ev, struct plan_source *source, struct error *err)
         return -1;
     if (querier->select(querier->ctx, &request, &source->selection, err) != 0) {
         source->selection = NULL;
-        if (err->code == ERR_CANCELLED)
-            return error_set(err, ERR_CANCELLED, "query was canceled in expression evaluation");
-        return err->code == ERR_LIMIT ? -1 : error_note(err, "expanding series");
+        return eval_read_failed(ev, err);
     }
     count = source->selection->count;
     order_series(source);
@@ -65,11 +78,7 @@ const struct columns *eval_read(struct eval *ev, struct plan_source *source, siz
     if (ev->query->querier->read(source->selection, i, source->from_ms, source->to_ms, columns,
                                  err) != 0) {
         columns->len = 0;
-        if (err->code == ERR_CANCELLED)
-            error_set(err, ERR_CANCELLED, "query was canceled in expression evaluation");
-        else
-            error_note(err, "expanding series");
-        return NULL;
+        return eval_read_failed(ev, err) == 0 ? columns : NULL;
     }
     if (source->kept != NULL)
         source->is_kept[i] = true;

@@ -22,6 +22,7 @@ struct select_request {
     int64_t to_ms;
     size_t max_series;    /* more is ERR_LIMIT; 0: no bound */
     const int *cancelled; /* atomic; may be NULL; nonzero: ERR_CANCELLED soon */
+    int64_t deadline_ns;  /* monotonic, clock_system()'s; 0: none; later: ERR_TIMEOUT soon */
     bool metadata_only;   /* labels are wanted, samples will not be read */
 };
 
@@ -63,7 +64,7 @@ struct querier {
     void *ctx;
 
     /* Finds the series. @return 0 with *out owned (free with selection_free), or -1 with err:
-     * LIMIT, CANCELLED, IO, BUSY. Thread-safe. */
+     * LIMIT, CANCELLED, TIMEOUT, IO, BUSY. Thread-safe. */
     int (*select)(void *ctx, const struct select_request *request, struct selection **out,
                   struct error *err);
 

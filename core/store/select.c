@@ -6,6 +6,7 @@
  * away what they do not accept. Sets are copied and combined in short holds of their shard. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/engine.h"
 
@@ -20,6 +21,11 @@ struct plan {
 static bool is_cancelled(const struct select_request *request)
 {
     return request->cancelled != NULL && __atomic_load_n(request->cancelled, __ATOMIC_RELAXED) != 0;
+}
+
+static bool is_late(const struct select_request *request)
+{
+    return request->deadline_ns != 0 && clock_mono_ns(clock_system()) >= request->deadline_ns;
 }
 
 static uint32_t equal_count(struct plan *plan, const struct matcher *matcher)
@@ -125,7 +131,9 @@ static void apply_walk(struct plan *plan, const struct matcher *matcher)
     roaring_bitmap_t *met = roaring_bitmap_create();
 
     label_table_walk_values(table, matcher->name, matcher->name_len, collect_value, &walk);
-    for (size_t i = 0; i < walk.count && !is_cancelled(plan->request); i++)
+    for (size_t i = 0; i < walk.count && !is_cancelled(plan->request) &&
+                       (i % 1024 != 0 || !is_late(plan->request));
+         i++)
         label_table_apply_pair(table, walk.pairs[i], SET_UNION, met);
     mem_free(walk.pairs);
     if (!matcher->matches_empty) {
@@ -270,6 +278,8 @@ static int describe_all(struct plan *plan, struct selection *selection, uint32_t
                                request->max_series);
         if (i % 1024 == 0 && is_cancelled(request))
             result = error_set(err, ERR_CANCELLED, "cancelled");
+        if (i % 1024 == 0 && is_late(request))
+            result = error_set(err, ERR_TIMEOUT, "timed out");
     }
     mem_free(ids);
     return result;

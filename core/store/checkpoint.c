@@ -50,7 +50,7 @@ int resolve_file(struct store *store, uint64_t fp, struct error *err)
 }
 
 /* Asks the files of a stripe's series that are not known, outside its lock. */
-static int resolve_stripe(struct store *store, struct stripe *stripe, struct error *err)
+int resolve_stripe(struct store *store, struct stripe *stripe, struct error *err)
 {
     uint64_t *fps = NULL;
     size_t count = 0, cap = 0;
@@ -78,56 +78,48 @@ static int resolve_stripe(struct store *store, struct stripe *stripe, struct err
 /* The record of one series, under its stripe; false: it has nothing to write. A closed head that
  * is not persisted yet is the last chunk with a payload, and so an open head to the next reader:
  * the format knows no other way, and no sample is lost by it. */
-static bool put_record(struct store *store, const struct series *series, struct buf *out,
-                       struct heads_chunk *chunks, uint8_t *head)
+static bool put_record(struct store *store, const struct series *series,
+                       struct heads_series *record, struct heads_capture *capture)
 {
-    struct heads_series record = {
-        .fp = series->fp,
-        .chunks = chunks,
-        .mtime_ns = series->file_chunks != 0 ? series->mtime_ns : HEADS_MTIME_UNKNOWN,
-        .offset = series->file_chunks,
-        .saved_first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
-    };
     struct labels *labels;
 
     for (uint32_t i = series->persisted; i < series->chunk_count; i++) {
         const struct full_chunk *chunk = series->chunks[i];
 
-        chunks[record.count++] =
+        capture->chunks[record->count++] =
             (struct heads_chunk){chunk->first_ms, chunk->last_ms, chunk->payload, chunk->encoding};
     }
     if (series_has_head(series)) {
-        chunk_head_payload(&series->head, head);
-        chunks[record.count++] = (struct heads_chunk){series->head.first_ms, series->head.last_ms,
-                                                      head, series->head.encoding};
+        chunk_head_payload(&series->head, capture->head);
+        capture->chunks[record->count++] =
+            (struct heads_chunk){series->head.first_ms, series->head.last_ms, capture->head,
+                                 series->head.encoding};
     }
-    if (record.count == 0) {
-        if (series->file_chunks <= 0)
+    if (record->count == 0) {
+        if (record->offset <= 0)
             return false;
-        chunks[0] = (struct heads_chunk){series->tail_first_ms, series->last_ms, NULL, -1};
-        record.count = 1;
-        record.watermark = 1;
-        record.offset = series->file_chunks - 1;
+        capture->chunks[0] =
+            (struct heads_chunk){series->tail_first_ms, series->last_ms, NULL, -1};
+        record->count = 1;
+        record->watermark = 1;
+        record->offset--;
     }
     labels = series_labels_locked(store, series);
-    record.labels = labels;
-    heads_record_put(out, &record);
+    record->labels = labels;
+    heads_record_put(&capture->records, record);
     labels_unref(labels);
     return true;
 }
 
-struct capture {
-    struct heads_writer *writer;
-    struct buf records;
-    uint64_t count; /* in records */
-    uint64_t series;
-    struct heads_chunk *chunks;
-    size_t chunk_cap;
-    uint8_t head[CHUNK_BYTES];
-};
-
-static void capture_series(struct store *store, struct series *series, struct capture *capture)
+bool heads_capture_series(struct store *store, const struct series *series, int64_t file_chunks,
+                          int64_t mtime_ns, struct heads_capture *capture)
 {
+    struct heads_series record = {
+        .fp = series->fp,
+        .mtime_ns = file_chunks != 0 ? mtime_ns : HEADS_MTIME_UNKNOWN,
+        .offset = file_chunks,
+        .saved_first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
+    };
     size_t need = (size_t)series->chunk_count + 1;
 
     if (capture->chunk_cap < need) {
@@ -135,10 +127,42 @@ static void capture_series(struct store *store, struct series *series, struct ca
         capture->chunks =
             mem_realloc(capture->chunks, capture->chunk_cap * sizeof(*capture->chunks));
     }
-    if (put_record(store, series, &capture->records, capture->chunks, capture->head)) {
-        capture->count++;
-        capture->series++;
-    }
+    record.chunks = capture->chunks;
+    if (!put_record(store, series, &record, capture))
+        return false;
+    capture->count++;
+    capture->series++;
+    return true;
+}
+
+int heads_capture_flush(struct heads_capture *capture, struct heads_writer *writer, size_t least,
+                        struct error *err)
+{
+    if (capture->count == 0 || capture->records.len < least)
+        return 0;
+    if (heads_writer_add(writer, capture->records.data, capture->records.len, capture->count,
+                         err) != 0)
+        return -1;
+    capture->records.len = 0;
+    capture->count = 0;
+    return 0;
+}
+
+void heads_capture_destroy(struct heads_capture *capture)
+{
+    buf_destroy(&capture->records);
+    mem_free(capture->chunks);
+    capture->chunks = NULL;
+}
+
+struct capture {
+    struct heads_writer *writer;
+    struct heads_capture heads;
+};
+
+static void capture_series(struct store *store, struct series *series, struct capture *capture)
+{
+    heads_capture_series(store, series, series->file_chunks, series->mtime_ns, &capture->heads);
     if (series->dirty) {
         series->dirty = false;
         gauge_count(&store->counters.dirty_series, -1);
@@ -158,14 +182,7 @@ static int capture_stripe(struct store *store, struct stripe *stripe, struct cap
             capture_series(store, series, capture);
     }
     lock_release(&stripe->stripe_lock);
-    if (capture->records.len < FLUSH_BYTES)
-        return 0;
-    if (heads_writer_add(capture->writer, capture->records.data, capture->records.len,
-                         capture->count, err) != 0)
-        return -1;
-    capture->records.len = 0;
-    capture->count = 0;
-    return 0;
+    return heads_capture_flush(&capture->heads, capture->writer, FLUSH_BYTES, err);
 }
 
 /* What was un-archived before the checkpoint began is in it now: the archive may forget it. */
@@ -210,8 +227,7 @@ static int capture_all(struct store *store, struct capture *capture, struct erro
         if (capture_stripe(store, &store->map.stripes[i], capture, err) != 0)
             return -1;
     }
-    if (capture->count != 0 && heads_writer_add(capture->writer, capture->records.data,
-                                                capture->records.len, capture->count, err) != 0)
+    if (heads_capture_flush(&capture->heads, capture->writer, 1, err) != 0)
         return -1;
     return heads_writer_finish(capture->writer, true, err);
 }
@@ -245,8 +261,7 @@ int checkpoint_write(struct store *store, struct error *err)
     unarchived = folder->unarchived_count;
     lock_release(&folder->unarchived_lock);
     result = capture_all(store, &capture, err);
-    buf_destroy(&capture.records);
-    mem_free(capture.chunks);
+    heads_capture_destroy(&capture.heads);
     if (result != 0)
         heads_writer_discard(capture.writer);
     else
@@ -257,7 +272,7 @@ int checkpoint_write(struct store *store, struct error *err)
     folder->checkpoint_took_ns = folder->checkpoint_mono_ns - begin_ns;
     gauge_put(&store->counters.checkpointing, 0);
     if (result == 0)
-        note_checkpoint(store, &stat, folder->checkpoint_took_ns, capture.series);
+        note_checkpoint(store, &stat, folder->checkpoint_took_ns, capture.heads.series);
     return result;
 }
 

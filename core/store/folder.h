@@ -57,6 +57,28 @@ void folder_abandon(struct store *store);
 int folder_start_threads(struct store *store, struct error *err);
 void folder_stop_threads(struct store *store);
 
+/* Records of a heads.db being gathered. Zeroed is empty. */
+struct heads_capture {
+    struct buf records;
+    uint64_t count;  /* of series in `records` */
+    uint64_t series; /* captured since the beginning */
+    struct heads_chunk *chunks;
+    size_t chunk_cap;
+    uint8_t head[CHUNK_BYTES];
+};
+/**
+ * Adds the record of an active series, under its stripe.
+ *
+ * @param file_chunks, mtime_ns  of the series file that goes with the record
+ * @return false: it has no samples, nothing was added
+ */
+bool heads_capture_series(struct store *store, const struct series *series, int64_t file_chunks,
+                          int64_t mtime_ns, struct heads_capture *capture);
+/** Writes what is gathered if it is at least so many bytes. */
+int heads_capture_flush(struct heads_capture *capture, struct heads_writer *writer, size_t least,
+                        struct error *err);
+void heads_capture_destroy(struct heads_capture *capture);
+
 /* load.c: what is on disk into memory, single-threaded. */
 int load_heads(struct store *store, bool *damaged, struct error *err);
 int load_archive(struct store *store, struct error *err);
@@ -72,6 +94,8 @@ int checkpoint_write(struct store *store, struct error *err);
 int mappings_save(struct store *store, struct error *err);
 /** Finds out how many chunks the file has, its time, and where its last chunk begins. */
 int resolve_file(struct store *store, uint64_t fp, struct error *err);
+/** The same for all series of a stripe of which that is not known; outside its lock. */
+int resolve_stripe(struct store *store, struct stripe *stripe, struct error *err);
 void folder_note_unarchived(struct folder *folder, uint64_t fp);
 
 /* persist.c */

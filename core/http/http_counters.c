@@ -6,6 +6,7 @@
 #include "http/http_site.h"
 #include "http/query_pool.h"
 #include "store/append.h"
+#include "wire/push.h"
 
 /* Statuses that get a label of their own; anything else is "other". */
 static const int statuses[] = {200, 204, 400, 401, 403, 404, 405, 408, 409, 413,
@@ -29,6 +30,7 @@ struct http_counters {
     struct counter *sent;
     struct counter *samples_accepted;
     struct counter *samples_refused[REFUSED_REASONS];
+    struct counter *skipped[5]; /* in the order of struct push_skipped */
 };
 
 static double read_waiting(void *ctx)
@@ -48,6 +50,8 @@ static double read_running(void *ctx)
 static void register_fixed(struct http_counters *counters, struct metrics *metrics)
 {
     static const char *const reasons[] = {"limit", "framing", "timeout"};
+    static const char *const skipped[] = {"exemplar", "native_histogram", "created", "text",
+                                          "empty"};
     char labels[64];
 
     counters->connections =
@@ -72,6 +76,12 @@ static void register_fixed(struct http_counters *counters, struct metrics *metri
         counters->samples_refused[i] =
             metrics_counter(metrics, "tidemark_push_samples_refused_total",
                             "Pushed samples that were not stored, by reason.", labels);
+    }
+    for (size_t i = 0; i < TIDE_COUNT(skipped); i++) {
+        snprintf(labels, sizeof(labels), "kind=\"%s\"", skipped[i]);
+        counters->skipped[i] =
+            metrics_counter(metrics, "tidemark_push_skipped_total",
+                            "Pushed items that were understood but are not stored.", labels);
     }
 }
 
@@ -191,13 +201,21 @@ void http_counters_bytes(struct http_counters *counters, size_t received, size_t
         counter_add(counters->sent, sent);
 }
 
-void http_counters_push(struct http_counters *counters, const struct append_result *result)
+void http_counters_push(struct http_counters *counters, const struct append_result *result,
+                        const struct push_skipped *skipped)
 {
+    const uint64_t items[] = {skipped->exemplars, skipped->histograms, skipped->created,
+                              skipped->texts, skipped->empty};
+
     if (counters->samples_accepted == NULL)
         return;
     counter_add(counters->samples_accepted, result->accepted);
     for (size_t i = 0; i < REFUSED_REASONS; i++) {
         if (result->refused[i] > 0)
             counter_add(counters->samples_refused[i], result->refused[i]);
+    }
+    for (size_t i = 0; i < TIDE_COUNT(items); i++) {
+        if (items[i] > 0)
+            counter_add(counters->skipped[i], items[i]);
     }
 }

@@ -10,12 +10,15 @@
 #include "http/acceptor.h"
 #include "http/http_site.h"
 #include "http/listener.h"
+#include "http/metadata_table.h"
 #include "http/query_pool.h"
 #include "http/worker.h"
 #include "script/config.h"
 
 /* Compiled regular expressions that are kept. */
 #define REGEXES 1024
+/* Kept of the types, helps and units that pushes tell. */
+#define METADATA_BYTES ((size_t)16 << 20)
 /* Descriptors that are not connections: files of the store, listeners, loops. */
 #define OTHER_DESCRIPTORS 256
 
@@ -133,11 +136,13 @@ static void init_site(struct http_site *site, const struct http_options *options
         memcpy(list + own.count, options->routes, options->route_count * sizeof(*list));
     site->routes = (struct http_routes){list, own.count + options->route_count};
     site->counters = http_counters_new(site);
+    site->metadata = metadata_table_new(METADATA_BYTES);
 }
 
 static void destroy_site(struct http_site *site)
 {
     http_counters_free(site->counters);
+    metadata_table_free(site->metadata);
     regex_cache_free(site->regexes);
     mem_free((void *)site->routes.list);
     mem_free(site->version);

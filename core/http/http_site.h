@@ -11,6 +11,7 @@
 #include "http/http_server.h"
 
 struct http_counters;
+struct metadata_table;
 struct query_pool;
 
 struct http_site {
@@ -22,6 +23,7 @@ struct http_site {
     struct query_pool *pool;
     struct running_queries *running; /* the options'; may be NULL */
     struct http_counters *counters;
+    struct metadata_table *metadata; /* what pushes said about metrics */
     int64_t start_ms;     /* wall clock */
     struct store *opened; /* atomic: http_site_store */
     int stopping;         /* atomic: http_site_stopping */
@@ -45,8 +47,10 @@ void http_counters_request(struct http_counters *counters, const struct http_rou
 void http_counters_connection(struct http_counters *counters, int change);
 void http_counters_rejected(struct http_counters *counters, enum http_rejection why);
 void http_counters_bytes(struct http_counters *counters, size_t received, size_t sent);
-/** What became of a push: accepted and refused samples, by route's protocol name and reason. */
+/** What became of a push: accepted samples, refused ones by reason, and what nobody stores. */
 struct append_result;
-void http_counters_push(struct http_counters *counters, const struct append_result *result);
+struct push_skipped;
+void http_counters_push(struct http_counters *counters, const struct append_result *result,
+                        const struct push_skipped *skipped);
 
 #endif

@@ -2,24 +2,14 @@
 #include "http/push.h"
 
 #include "http/http_site.h"
-#include "http/params.h"
-#include "store/append.h"
-#include "store/batch.h"
-#include "wire/exposition.h"
-#include "wire/push.h"
-#include "wire/remote_write.h"
+#include "http/metadata_table.h"
 #include "wire/result_json.h"
 
 /* A batch that grew beyond this is not kept for the next push. */
 #define KEEP_SAMPLES ((size_t)1 << 17)
 /* Of a refused line, in the answer. */
 #define SHOWN_BYTES ((size_t)200)
-
-struct pusher {
-    struct appender *appender;
-    struct batch batch;
-    struct append_result result;
-};
+#define EXTRA_LABELS_MAX 64
 
 struct pusher *pusher_new(struct store *store)
 {
@@ -38,18 +28,46 @@ void pusher_free(struct pusher *pusher)
     mem_free(pusher);
 }
 
-typedef int decoder(const uint8_t *body, size_t len, struct push *push, struct batch *batch,
-                    struct append_result *result, struct error *err);
-
 /* --- the answer --------------------------------------------------------------------------------
  */
 
-/* Line `number` (from 1) of a body, cut to what is worth showing. */
-static struct http_text line_of(const struct http_request *request, uint32_t number)
+uint64_t push_faults(const struct append_result *result)
 {
-    const char *at = (const char *)request->body, *end = at + request->body_len;
-    const char *stop;
+    return append_result_refused(result) - result->refused[REFUSED_BY_POLICY];
+}
 
+uint64_t push_malformed(const struct append_result *result)
+{
+    return result->refused[REFUSED_MALFORMED] + result->refused[REFUSED_LABELS];
+}
+
+void push_put_summary(struct buf *out, const struct append_result *result)
+{
+    buf_printf(out, "%" PRIu64 " samples were written, %" PRIu64 " were refused%s%s",
+               result->accepted, append_result_refused(result),
+               result->example_count > 0 ? ": " : "",
+               result->example_count > 0 ? result->examples[0].text : "");
+}
+
+void push_put_examples(struct buf *out, const struct append_result *result, const char *separator)
+{
+    for (size_t i = 0; i < result->example_count; i++) {
+        if (i > 0)
+            buf_puts(out, separator);
+        if (result->examples[i].line > 0)
+            buf_printf(out, "line %" PRIu32 ": ", result->examples[i].line);
+        buf_puts(out, result->examples[i].text);
+    }
+}
+
+/* Line `number` (from 1) of a body, cut to what is worth showing; none of a body that is gone. */
+static struct http_text line_of(const struct push_job *job, uint32_t number)
+{
+    const char *at = (const char *)job->body, *end, *stop;
+
+    if (at == NULL)
+        return (struct http_text){0};
+    end = at + job->len;
     for (; number > 1; number--) {
         at = memchr(at, '\n', (size_t)(end - at));
         if (at == NULL)
@@ -61,46 +79,41 @@ static struct http_text line_of(const struct http_request *request, uint32_t num
                               TIDE_MIN((size_t)((stop != NULL ? stop : end) - at), SHOWN_BYTES)};
 }
 
-static void put_example(struct buf *out, const struct http_request *request,
+static void put_example(struct buf *out, const struct push_job *job,
                         const struct refusal_example *example)
 {
     buf_printf(out, "{\"reason\":\"%s\"", refusal_name(example->reason));
     if (example->line > 0) {
-        struct http_text line = line_of(request, example->line);
+        struct http_text line = line_of(job, example->line);
 
-        buf_printf(out, ",\"line\":%" PRIu32 ",\"text\":", example->line);
-        json_put_string(out, line.at, line.len);
+        buf_printf(out, ",\"line\":%" PRIu32, example->line);
+        if (line.at != NULL) {
+            buf_puts(out, ",\"text\":");
+            json_put_string(out, line.at, line.len);
+        }
     }
     buf_puts(out, ",\"error\":");
     json_put_string(out, example->text, strlen(example->text));
     buf_putc(out, '}');
 }
 
-/* What the sender did wrong; what a script dropped is not among it. */
-static uint64_t faults_of(const struct append_result *result)
+void push_answer(struct push_job *job)
 {
-    return append_result_refused(result) - result->refused[REFUSED_BY_POLICY];
-}
-
-/* 204, or 400 with the counts, the reasons and the first refused items. */
-static void answer(const struct http_request *request, const struct append_result *result,
-                   struct http_reply *reply)
-{
-    uint64_t refused = append_result_refused(result);
-    struct buf *out = &reply->body;
+    const struct append_result *result = job->result;
+    struct http_reply *reply = job->reply;
+    struct buf *out = &reply->body, summary = {0};
     bool any = false;
 
-    if (faults_of(result) == 0) {
+    if (push_faults(result) == 0) {
         reply->status = 204;
         return;
     }
-    http_reply_error(reply, 400, "bad_data",
-                     "%" PRIu64 " samples were written, %" PRIu64 " were refused%s%s",
-                     result->accepted, refused, result->example_count > 0 ? ": " : "",
-                     result->example_count > 0 ? result->examples[0].text : "");
+    push_put_summary(&summary, result);
+    http_reply_error(reply, 400, "bad_data", "%.*s", (int)summary.len, (const char *)summary.data);
+    buf_destroy(&summary);
     out->len--; /* the object goes on */
     buf_printf(out, ",\"written\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"reasons\":{",
-               result->accepted, refused);
+               result->accepted, append_result_refused(result));
     for (size_t i = 0; i < REFUSED_REASONS; i++) {
         if (result->refused[i] == 0)
             continue;
@@ -112,7 +125,7 @@ static void answer(const struct http_request *request, const struct append_resul
     for (size_t i = 0; i < result->example_count; i++) {
         if (i > 0)
             buf_putc(out, ',');
-        put_example(out, request, &result->examples[i]);
+        put_example(out, job, &result->examples[i]);
     }
     buf_puts(out, "]}");
 }
@@ -120,59 +133,105 @@ static void answer(const struct http_request *request, const struct append_resul
 /* --- the way in --------------------------------------------------------------------------------
  */
 
-static void push_body(struct http_request *request, decoder *decode, struct http_reply *reply)
+/* extra_label=NAME=VALUE, any number of times. */
+static int read_extra_labels(struct push_job *job, struct error *err)
+{
+    struct label *list = NULL;
+
+    for (size_t i = 0; i < job->params.count; i++) {
+        struct http_text text = job->params.list[i].value;
+        const char *equals;
+
+        if (!http_text_is(job->params.list[i].name, "extra_label"))
+            continue;
+        equals = memchr(text.at, '=', text.len);
+        if (equals == NULL || equals == text.at)
+            return error_set(err, ERR_INVALID,
+                             "invalid parameter \"extra_label\": \"%.*s\" is not NAME=VALUE",
+                             (int)TIDE_MIN(text.len, (size_t)100), text.at);
+        if (job->extra.count == EXTRA_LABELS_MAX)
+            return error_set(err, ERR_INVALID, "more than %d parameters \"extra_label\"",
+                             EXTRA_LABELS_MAX);
+        if (list == NULL)
+            list = arena_alloc(job->request->arena, EXTRA_LABELS_MAX * sizeof(*list));
+        list[job->extra.count++] =
+            (struct label){text.at, equals + 1, (uint32_t)(equals - text.at),
+                           (uint32_t)(text.len - (size_t)(equals + 1 - text.at))};
+    }
+    job->extra.list = list;
+    return 0;
+}
+
+int push_begin(struct push_job *job, struct http_request *request, struct http_reply *reply,
+               struct error *err)
 {
     struct pusher *pusher = request->pusher;
-    struct push push = {.now_ms = http_site_wall_ms(request->site)};
+
+    job->request = request;
+    job->reply = reply;
+    job->body = request->body;
+    job->len = request->body_len;
+    job->batch = &pusher->batch;
+    job->result = &pusher->result;
+    job->push.now_ms = http_site_wall_ms(request->site);
+    job->push.on_metadata = metadata_table_put;
+    job->push.metadata_ctx = request->site->metadata;
+    batch_reset(job->batch);
+    append_result_init(job->result);
+    if (params_parse(request->head->query, (struct http_text){0}, request->arena, &job->params,
+                     err) != 0)
+        return -1;
+    return read_extra_labels(job, err);
+}
+
+int push_append(struct push_job *job, struct error *err)
+{
+    label_extra_apply(&job->extra, job->batch);
+    return store_append(job->request->pusher->appender, job->batch, job->result, err);
+}
+
+void push_end(struct push_job *job)
+{
+    if (job->request == NULL)
+        return;
+    http_counters_push(job->request->site->counters, job->result, &job->push.skipped);
+    label_extra_destroy(&job->extra);
+    if (job->batch->sample_cap > KEEP_SAMPLES)
+        batch_destroy(job->batch);
+    job->request = NULL;
+}
+
+static void fail(struct push_job *job, const struct push_form *form, const struct error *err)
+{
+    if (form->fail != NULL)
+        form->fail(job, err);
+    else
+        http_reply_failure(job->reply, err);
+}
+
+void push_run(struct push_job *job, const struct push_form *form)
+{
     struct error err;
 
-    batch_reset(&pusher->batch);
-    append_result_init(&pusher->result);
-    if (decode(request->body, request->body_len, &push, &pusher->batch, &pusher->result, &err) !=
-        0) {
-        http_reply_failure(reply, &err);
-        return;
-    }
-    if (store_append(pusher->appender, &pusher->batch, &pusher->result, &err) != 0)
-        http_reply_failure(reply, &err);
+    if (form->decode(job, &err) != 0 || push_append(job, &err) != 0)
+        fail(job, form, &err);
+    else if (form->answer != NULL)
+        form->answer(job);
     else
-        answer(request, &pusher->result, reply);
-    http_counters_push(request->site->counters, &pusher->result);
-    if (pusher->batch.sample_cap > KEEP_SAMPLES)
-        batch_destroy(&pusher->batch);
+        push_answer(job);
+    push_end(job);
 }
 
-void push_remote_write(struct http_request *request, struct http_reply *reply)
+void push_whole(struct http_request *request, struct http_reply *reply,
+                const struct push_form *form)
 {
-    const struct http_field *type = http_head_field(request->head, "Content-Type");
-    static const char v2[] = "io.prometheus.write.v2.Request";
+    struct push_job job = {0};
+    struct error err;
 
-    if (type != NULL && memmem(type->value.at, type->value.len, v2, sizeof(v2) - 1) != NULL) {
-        http_reply_error(reply, 415, "bad_data",
-                         "remote write 2.0 is not understood: send prometheus.WriteRequest (1.0)");
+    if (push_begin(&job, request, reply, &err) != 0) {
+        fail(&job, form, &err);
+        push_end(&job);
         return;
     }
-    if (request->body_len > 0 && http_head_field(request->head, "Content-Encoding") == NULL) {
-        http_reply_error(reply, 415, "bad_data",
-                         "remote write bodies need Content-Encoding: snappy");
-        return;
-    }
-    push_body(request, remote_write_decode, reply);
-}
-
-void push_exposition(struct http_request *request, struct http_reply *reply)
-{
-    static const char openmetrics[] = "application/openmetrics-text";
-    const struct http_field *type = http_head_field(request->head, "Content-Type");
-    bool is_openmetrics = false;
-
-    if (type != NULL && type->value.len >= sizeof(openmetrics) - 1)
-        is_openmetrics =
-            http_text_is((struct http_text){type->value.at, sizeof(openmetrics) - 1}, openmetrics);
-    if (is_openmetrics && memmem(type->value.at, type->value.len, "version=2", 9) != NULL) {
-        http_reply_error(reply, 415, "bad_data", "OpenMetrics 2 is not understood: send 1.0.0");
-        return;
-    }
-    push_body(request, is_openmetrics ? exposition_decode_openmetrics : exposition_decode_text,
-              reply);
+    push_run(&job, form);
 }

@@ -1,7 +1,10 @@
 /* routes.c - every route of the server in one table (http_request.h). Each path is served below
  * /prometheus too. */
 #include "http/http_request.h"
-#include "http/push.h"
+#include "http/push_influx.h"
+#include "http/push_otlp.h"
+#include "http/push_remote_write.h"
+#include "http/push_text.h"
 #include "http/routes_format.h"
 #include "http/routes_labels.h"
 #include "http/routes_query.h"
@@ -19,6 +22,16 @@ static const struct http_route routes[] = {
     {"/api/v1/write",               POST,       HTTP_ROLE_PUSH,   0,      push_remote_write, NULL},
     {"/api/v1/push",                POST,       HTTP_ROLE_PUSH,   0,      push_remote_write, NULL},
     {"/api/v1/import/prometheus",   POST,       HTTP_ROLE_PUSH,   0,      push_exposition, NULL},
+    {"/write",                      POST,       HTTP_ROLE_PUSH,   0,      push_influx_1, NULL},
+    {"/influx/write",               POST,       HTTP_ROLE_PUSH,   0,      push_influx_1, NULL},
+    {"/api/v2/write",               POST,       HTTP_ROLE_PUSH,   0,      push_influx_2, NULL},
+    {"/influx/api/v2/write",        POST,       HTTP_ROLE_PUSH,   0,      push_influx_2, NULL},
+    {"/query",                      GET | POST, HTTP_ROLE_PUSH,   0,      influx_query, NULL},
+    {"/influx/query",               GET | POST, HTTP_ROLE_PUSH,   0,      influx_query, NULL},
+    {"/ping",                       GET,        HTTP_ROLE_NONE,   ALWAYS, influx_ping, NULL},
+    {"/v1/metrics",                 POST,       HTTP_ROLE_PUSH,   0,      push_otlp, NULL},
+    {"/opentelemetry/v1/metrics",   POST,       HTTP_ROLE_PUSH,   0,      push_otlp, NULL},
+    {"/api/v1/otlp/v1/metrics",     POST,       HTTP_ROLE_PUSH,   0,      push_otlp, NULL},
 
     {"/api/v1/query",               GET | POST, HTTP_ROLE_READ,   POOL,   route_query, NULL},
     {"/api/v1/query_range",         GET | POST, HTTP_ROLE_READ,   POOL,   route_query_range, NULL},

@@ -3,9 +3,11 @@
 -- over this file. Durations: "15d", "1h30m", "500ms". Sizes: "2GiB", "64KiB", or bytes.
 -- This is Lua without files, processes and modules: local variables and functions are fine.
 return {
-  -- Addresses to serve HTTP on, one or a list: HOST:PORT, [IPv6]:PORT or unix:PATH. Port 0 takes a
-  -- free port and logs it.
-  -- (addresses)
+  -- Where to serve HTTP, one or a list: HOST:PORT, [IPv6]:PORT or unix:PATH, or tables with
+  -- address, tls, auth and roles. Port 0 takes a free port and logs it.
+  -- (listeners)
+  -- Example: listen = { "127.0.0.1:9201", { address = "0.0.0.0:9443",
+  --     tls = { certificate = "server.pem", key = "server.key" }, roles = { "push", "read" } } },
   -- listen = "127.0.0.1:9201",
   -- The data folder, in the layout of Prometheus 1.x; made if it is not there.
   -- (path)
@@ -22,6 +24,15 @@ return {
     -- One event a line, as key=value pairs or as JSON.
     -- ("logfmt", "json")
     -- format = "logfmt",
+    -- Which requests get a line: none, those that fail or are slow, or all.
+    -- ("off", "errors", "all")
+    -- requests = "errors",
+    -- A request that takes longer is slow.
+    -- (duration, 1ms to 1d)
+    -- slow_request = "10s",
+    -- Lines of requests in a second; the next one says how many were left out.
+    -- (integer, 1 to 1000000)
+    -- requests_per_second = 20,
   },
 
   -- What is kept, and how it gets to disk.
@@ -138,5 +149,22 @@ return {
     -- At a clean stop, requests under way have so long to end.
     -- (duration, 0s to 1h)
     -- drain_timeout = "10s",
+    -- Credentials: user, one of password (a hash), password_file, token and token_file, roles (push,
+    -- read, admin) and tenant. Empty: nobody is asked, and admin routes are closed to the network.
+    -- (users)
+    -- Example: users = { { user = "grafana", password = "$2y$10$...", roles = "read" },
+    --     { user = "agent", token_file = "agent.token", roles = "push", tenant = "web" } },
+    -- users = {},
+    -- Origins whose pages may read answers; only those that are named (not by "*") may also push and
+    -- administer.
+    -- (origins)
+    -- cors_origins = "*",
+    -- Open connections of one address (of a /64 with IPv6; loopback and Unix sockets have no such
+    -- limit).
+    -- (integer, 1 to 1000000)
+    -- connections_per_client = 256,
+    -- Queries of one address that wait or run at the same time (429 beyond).
+    -- (integer, 1 to 1000000)
+    -- requests_per_client = 256,
   },
 }

@@ -158,7 +158,7 @@ static int open_listeners(struct http_server *server, struct error *err)
     server->listeners = mem_zalloc(options->listen_count + 1, sizeof(*server->listeners));
     for (; server->listener_count < options->listen_count; server->listener_count++) {
         if (listener_open(&server->listeners[server->listener_count],
-                          options->listen[server->listener_count], err) != 0)
+                          options->listen[server->listener_count].address, err) != 0)
             return -1;
     }
     return 0;

@@ -15,11 +15,12 @@
 #include "store/store.h"
 
 struct config;
+struct config_listener;
 struct http_route;
 struct http_server;
 
 struct http_options {
-    char *const *listen; /* "127.0.0.1:9201", "[::1]:9201", "unix:/run/t.sock"; port 0: any free */
+    const struct config_listener *listen; /* borrowed; port 0: any free */
     size_t listen_count;
     size_t workers;            /* threads for connections; 0: as many as processors, at most 8 */
     size_t connections;        /* open at once; further ones get 503 and are closed */

@@ -10,32 +10,43 @@
 #include <lua.h>
 
 #include "base/mem.h"
+#include "script/config_records.h"
 #include "script/sandbox.h"
 
 #define MEMORY_LIMIT ((size_t)64 << 20)
 #define TIME_LIMIT_NS ((int64_t)2 * 1000 * 1000 * 1000)
 #define MAX_FILE_BYTES ((size_t)1 << 20)
 
-enum binding_kind { TEXT, LIST, WHOLE, MILLISECONDS, REAL };
+enum binding_kind { TEXT, RECORDS, WHOLE, MILLISECONDS, REAL };
 
 struct binding {
     const char *key;
     enum binding_kind kind;
     size_t offset;
+    const struct config_records *records; /* RECORDS: of these, */
+    size_t count_offset;                  /* and where their number is */
 };
 
 #define BIND(key, kind, member)                                                                    \
     {                                                                                              \
-        (key), (kind), offsetof(struct config, member)                                             \
+        (key), (kind), offsetof(struct config, member), NULL, 0                                    \
+    }
+#define BIND_RECORDS(key, records, member)                                                         \
+    {                                                                                              \
+        (key), RECORDS, offsetof(struct config, member), (records),                                \
+            offsetof(struct config, member##_count)                                                \
     }
 
 /* In the schema's order, which bind_raises checks. */
 static const struct binding bindings[] = {
-    BIND("listen", LIST, listen),
+    BIND_RECORDS("listen", &config_listeners, listen),
     BIND("data", TEXT, data),
     BIND("scripts", TEXT, scripts),
     BIND("log.level", WHOLE, log_level),
     BIND("log.format", WHOLE, log_format),
+    BIND("log.requests", WHOLE, log_requests),
+    BIND("log.slow_request", MILLISECONDS, log_slow_request_ms),
+    BIND("log.requests_per_second", WHOLE, log_requests_per_second),
     BIND("storage.retention", MILLISECONDS, storage.retention_ms),
     BIND("storage.chunk_encoding", WHOLE, storage.chunk_encoding),
     BIND("storage.head_chunk_timeout", MILLISECONDS, storage.head_chunk_timeout_ms),
@@ -69,6 +80,10 @@ static const struct binding bindings[] = {
     BIND("http.body_timeout", MILLISECONDS, http.body_timeout_ms),
     BIND("http.idle_timeout", MILLISECONDS, http.idle_timeout_ms),
     BIND("http.drain_timeout", MILLISECONDS, http.drain_timeout_ms),
+    BIND_RECORDS("http.users", &config_users, http.users),
+    BIND_RECORDS("http.cors_origins", &config_origins, http.cors_origins),
+    BIND("http.connections_per_client", WHOLE, http.connections_per_client),
+    BIND("http.requests_per_client", WHOLE, http.requests_per_client),
 };
 
 #define KEYS TIDE_COUNT(bindings)
@@ -99,31 +114,14 @@ static void set_text(char **text, const char *value, size_t len)
     *text = mem_dup(value, len);
 }
 
-static void clear_list(struct config *config)
+static size_t *count_of(const struct config *config, const struct binding *binding)
 {
-    for (size_t i = 0; i < config->listen_count; i++)
-        mem_free(config->listen[i]);
-    mem_free(config->listen);
-    config->listen = NULL;
-    config->listen_count = 0;
+    return (size_t *)((char *)config + binding->count_offset);
 }
 
-/* Appends the texts of the list at stack index `list`; what is there already stays. */
-static void add_list_raises(lua_State *L, struct config *config, int list)
+static void clear_records(const struct config *config, const struct binding *binding)
 {
-    size_t count = lua_objlen(L, list);
-
-    config->listen =
-        mem_realloc(config->listen, (config->listen_count + count) * sizeof(*config->listen));
-    for (size_t i = 1; i <= count; i++) {
-        size_t len;
-        const char *text;
-
-        lua_rawgeti(L, list, (int)i);
-        text = luaL_checklstring(L, -1, &len);
-        config->listen[config->listen_count++] = mem_dup(text, len);
-        lua_pop(L, 1);
-    }
+    config_records_clear(binding->records, member(config, binding), count_of(config, binding));
 }
 
 /* Stores the checked value on top of the stack. */
@@ -139,9 +137,8 @@ static void store_raises(lua_State *L, struct config *config, const struct bindi
         text = luaL_checklstring(L, -1, &len);
         set_text(to, text, len);
         break;
-    case LIST:
-        luaL_checktype(L, -1, LUA_TTABLE);
-        add_list_raises(L, config, lua_gettop(L));
+    case RECORDS:
+        config_records_add_raises(L, binding->records, to, count_of(config, binding));
         break;
     case MILLISECONDS:
         luaL_checktype(L, -1, LUA_TNUMBER);
@@ -317,8 +314,8 @@ static void set_run(lua_State *L, void *ctx)
     for (size_t i = 0; i < KEYS; i++) {
         if (strcmp(bindings[i].key, visit->key) != 0)
             continue;
-        if (bindings[i].kind == LIST && !is_flag(visit->config->origins[i]))
-            clear_list(visit->config);
+        if (bindings[i].kind == RECORDS && !is_flag(visit->config->origins[i]))
+            clear_records(visit->config, &bindings[i]);
         store_raises(L, visit->config, &bindings[i]);
         set_text(&visit->config->origins[i], visit->flag, strlen(visit->flag));
     }
@@ -350,12 +347,8 @@ static void push_value(lua_State *L, const struct config *config, const struct b
     case TEXT:
         lua_pushstring(L, *(char *const *)from);
         break;
-    case LIST:
-        lua_newtable(L);
-        for (size_t i = 0; i < config->listen_count; i++) {
-            lua_pushstring(L, config->listen[i]);
-            lua_rawseti(L, -2, (int)i + 1);
-        }
+    case RECORDS:
+        config_records_push(L, binding->records, *(void *const *)from, *count_of(config, binding));
         break;
     case MILLISECONDS:
     case WHOLE:
@@ -401,8 +394,9 @@ void config_print(const struct config *config, struct buf *out)
 
 void config_destroy(struct config *config)
 {
-    clear_list(config);
     for (size_t i = 0; i < KEYS; i++) {
+        if (bindings[i].kind == RECORDS)
+            clear_records(config, &bindings[i]);
         if (bindings[i].kind == TEXT)
             mem_free(*(char **)member(config, &bindings[i]));
         if (config->origins != NULL)

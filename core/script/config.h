@@ -24,6 +24,45 @@ enum config_chunk_encoding {
 
 enum config_series_sync { CONFIG_SYNC_NEVER, CONFIG_SYNC_ALWAYS, CONFIG_SYNC_ADAPTIVE };
 
+enum config_log_requests { CONFIG_LOG_OFF, CONFIG_LOG_ERRORS, CONFIG_LOG_ALL };
+
+/* Roles are bits. */
+enum config_role { CONFIG_ROLE_PUSH = 1, CONFIG_ROLE_READ = 2, CONFIG_ROLE_ADMIN = 4 };
+
+enum config_auth {
+    CONFIG_AUTH_DEFAULT, /* required when there are users */
+    CONFIG_AUTH_REQUIRED,
+    CONFIG_AUTH_NONE,
+};
+
+enum config_client_certificate { CONFIG_CLIENT_REQUIRED, CONFIG_CLIENT_OPTIONAL };
+
+/* Texts that were not given are "". */
+struct config_listener {
+    char *address;     /* "127.0.0.1:9201", "[::1]:9201", "unix:/run/tidemark.sock" */
+    char *certificate; /* path; "": no TLS */
+    char *key;         /* path */
+    char *client_ca;   /* path; "": clients show no certificate */
+    int64_t client_certificate;
+    int64_t auth;
+    int64_t roles; /* the most that anybody may do there; 0: what the listener's place allows */
+};
+
+/* One credential: exactly one of the four secrets is given. */
+struct config_user {
+    char *user;
+    char *tenant;   /* never "" */
+    char *password; /* a hash of crypt(3) */
+    char *password_file;
+    char *token; /* or "sha256:" and its digest in hexadecimal */
+    char *token_file;
+    int64_t roles; /* never 0 */
+};
+
+struct config_origin {
+    char *text; /* "*", "null", "https://grafana.example"; a host may begin with "*." */
+};
+
 struct config_storage {
     int64_t retention_ms; /* > 0; CONFIG_FOREVER_MS: nothing goes by age */
     int64_t chunk_encoding;
@@ -67,15 +106,24 @@ struct config_http {
     int64_t body_timeout_ms;
     int64_t idle_timeout_ms;  /* between requests of a kept connection */
     int64_t drain_timeout_ms; /* at shutdown, for requests under way */
+    struct config_user *users;
+    size_t users_count;
+    struct config_origin *cors_origins;
+    size_t cors_origins_count;
+    int64_t connections_per_client;
+    int64_t requests_per_client; /* queries that wait or run */
 };
 
 struct config {
-    char **listen; /* "127.0.0.1:9201", "[::1]:9201", "unix:/run/tidemark.sock" */
+    struct config_listener *listen; /* never empty */
     size_t listen_count;
-    char *data;         /* folder */
-    char *scripts;      /* folder; "" is none */
-    int64_t log_level;  /* enum log_level */
-    int64_t log_format; /* enum log_format */
+    char *data;           /* folder */
+    char *scripts;        /* folder; "" is none */
+    int64_t log_level;    /* enum log_level */
+    int64_t log_format;   /* enum log_format */
+    int64_t log_requests; /* enum config_log_requests */
+    int64_t log_slow_request_ms;
+    int64_t log_requests_per_second;
     struct config_storage storage;
     struct config_query query;
     struct config_limits limits;

@@ -1,11 +1,12 @@
 -- Checks what config.lua returned against the schema, and prints a configuration as config.lua.
 --
 -- Values are kept in one flat table by dotted name, in the units of C: durations in milliseconds
--- (math.huge: forever), sizes in bytes, choices as their number from 0, addresses as a list.
+-- (math.huge: forever), sizes in bytes, choices as their number from 0, lists as records.lua says.
 
 local schema = require "tidemark.schema"
 local units = require "tidemark.units"
 local positions = require "tidemark.positions"
+local records = require "tidemark.records"
 
 local find, format, gsub, match, rep, sub = string.find, string.format, string.gsub, string.match,
   string.rep, string.sub
@@ -51,32 +52,8 @@ function convert.path(_, value)
   return value
 end
 
-local function check_address(text)
-  if type(text) ~= "string" then return nil end
-  if match(text, "^unix:[^%z]+$") then return text end
-  local host, port = match(text, "^(%[[%x:.%%%w]+%]):(%d+)$")
-  if not host then host, port = match(text, "^([%w.%-_]*):(%d+)$") end
-  if not host or #port > 5 or tonumber(port) > 65535 then return nil end
-  return text
-end
-
-function convert.addresses(_, value)
-  local list = type(value) == "table" and value or { value }
-  local count = 0
-  for key in pairs(list) do
-    if type(key) ~= "number" then return nil, "not a list" end
-    count = count + 1
-  end
-  if count == 0 then return nil, "empty (give at least one address)" end
-  local result = {}
-  for i = 1, count do
-    result[i] = check_address(list[i])
-    if not result[i] then
-      return nil, (type(value) == "table" and shown(list[i]) .. " is " or "") ..
-        'not an address (try "127.0.0.1:9201", "[::1]:9201" or "unix:/path")'
-    end
-  end
-  return result
+for _, kind in ipairs { "listeners", "users", "origins" } do
+  convert[kind] = function(_, value) return records[kind](value, shown) end
 end
 
 function convert.choice(key, value)
@@ -133,9 +110,10 @@ end
 --- One value, checked: in C's form, or nil and what is wrong.
 ---@param key table of the schema
 ---@param value any
+---@return any value, or nil, the problem, and where in the value it is: "[2].roles"
 function config.convert(key, value)
-  local result, problem = convert[key.type](key, value)
-  if result == nil then return nil, problem end
+  local result, problem, where = convert[key.type](key, value)
+  if result == nil then return nil, problem, where end
   local min, max = bound(key, "min"), bound(key, "max")
   if min and result < min then return nil, "too small (at least " .. tostring(key.min) .. ")" end
   if max and result > max and result ~= math.huge then
@@ -193,8 +171,10 @@ local function walk(given, prefix, values, origins, origin, problem)
     local value, path = given[name], prefix .. tostring(name)
     local key = type(name) == "string" and keys[path]
     if key then
-      local result, text = config.convert(key, value)
-      if result == nil then
+      local result, text, where = config.convert(key, value)
+      if result == nil and where then
+        problem(path .. gsub(where, "%[(%d+)%]", ".%1"), path .. where .. ": " .. text)
+      elseif result == nil then
         problem(path, path .. " " .. shown(value) .. ": " .. text)
       else
         values[path] = result
@@ -274,11 +254,7 @@ local function source_of(key, value)
   end
   if key.type == "integer" then return format("%d", value) end
   if key.type == "number" then return format("%.15g", value) end
-  if key.type == "addresses" then
-    local list = {}
-    for i, address in ipairs(value) do list[i] = quote(address) end
-    return #list == 1 and list[1] or "{ " .. concat(list, ", ") .. " }"
-  end
+  if records[key.type] then return records[key.type .. "_source"](value) end
   return quote(value)
 end
 
@@ -352,6 +328,10 @@ function config.example()
     print_keys(config.defaults(), function(key)
       local lines = wrap(key.text, 98)
       lines[#lines + 1] = "-- (" .. config.describe(key) .. ")"
+      local lead = "-- Example: "
+      for line in string.gmatch(key.example or "", "[^\n]+") do
+        lines[#lines + 1], lead = lead .. line, "--   "
+      end
       return lines
     end, "-- ", function(section) return wrap(section.text, 98) end),
   }, "\n")
@@ -382,7 +362,41 @@ and line: `config.lua:12: storage.retention "15x": not a duration (try "15d" or 
   days), `w`, `d`, `h`, `m`, `s`, `ms`: `"15d"`, `"1h30m"`, `"1.5h"`.
 - A *size* is a number of bytes or a text: `"2GiB"`, `"64KiB"`, `"10MB"`.
 - A *path* is relative to the folder where the server was started.
-- An *address* is `HOST:PORT`, `[IPv6]:PORT` or `unix:PATH`.
+- A *listener* is an address (`HOST:PORT`, `[IPv6]:PORT` or `unix:PATH`) or a table that says more:
+
+  ```lua
+  listen = {
+    "127.0.0.1:9201",
+    {
+      address = "0.0.0.0:9443",
+      tls = {
+        certificate = "/etc/tidemark/server.pem", key = "/etc/tidemark/server.key",
+        client_ca = "/etc/tidemark/agents.pem", -- clients must show a certificate of this CA
+        client_certificate = "optional", -- or may, then; default: "required"
+      },
+      auth = "required", -- or "none"; default: required when there are users
+      roles = { "push", "read" }, -- the most that anybody may do here; default: all
+    },
+  },
+  ```
+
+- A *user* is one credential: whose it is, what proves it, and what it may do. Roles are `push`,
+  `read` and `admin`; none includes another. `tenant` is the user when it is left out.
+
+  ```lua
+  http = {
+    users = {
+      { user = "grafana", password = "$2y$10$...", roles = "read" }, -- a hash: tidemark password
+      { user = "agent", token_file = "/etc/tidemark/agent.token", roles = { "push" },
+        tenant = "web" },
+      { user = "ops", token = "sha256:...", roles = { "push", "read", "admin" } },
+    },
+  },
+  ```
+
+- An *origin* is what a browser calls the place that a page is from: `https://grafana.example:3000`.
+
+docs/security.md says more about the last three.
 
 This page is made from `lua/tidemark/schema.lua` by `make docs`; so is the `config.lua` of the
 source folder, which lists every key at its default.

@@ -7,18 +7,21 @@
 --
 -- Fields of a key:
 --   name      dotted path into the table that config.lua returns
---   type      addresses | path | choice | duration | size | integer | number
+--   type      listeners | users | origins | path | choice | duration | size | integer | number
 --   default   as an operator would write it
 --   min, max  inclusive bounds, in the same form; every number has both
 --   choices   for a choice: the texts, in the order of the C enum (numbered from 0)
 --   forever   a duration that may also be "forever"
 --   live      may change by a reload; otherwise by a restart only
+--   example   lines for the example config.lua, where the default shows nothing
 --   text      what it does: sentences for the person who has to set it
 
 return {
-  { name = "listen", type = "addresses", default = { "127.0.0.1:9201" },
-    text = "Addresses to serve HTTP on, one or a list: HOST:PORT, [IPv6]:PORT or unix:PATH. " ..
-      "Port 0 takes a free port and logs it." },
+  { name = "listen", type = "listeners", default = { "127.0.0.1:9201" },
+    example = 'listen = { "127.0.0.1:9201", { address = "0.0.0.0:9443",\n' ..
+      '  tls = { certificate = "server.pem", key = "server.key" }, roles = { "push", "read" } } },',
+    text = "Where to serve HTTP, one or a list: HOST:PORT, [IPv6]:PORT or unix:PATH, or tables " ..
+      "with address, tls, auth and roles. Port 0 takes a free port and logs it." },
   { name = "data", type = "path", default = "./data",
     text = "The data folder, in the layout of Prometheus 1.x; made if it is not there." },
   { name = "scripts", type = "path", default = "",
@@ -31,6 +34,15 @@ return {
   { name = "log.format", type = "choice", default = "logfmt", live = true,
     choices = { "logfmt", "json" },
     text = "One event a line, as key=value pairs or as JSON." },
+  { name = "log.requests", type = "choice", default = "errors", live = true,
+    choices = { "off", "errors", "all" },
+    text = "Which requests get a line: none, those that fail or are slow, or all." },
+  { name = "log.slow_request", type = "duration", default = "10s", min = "1ms", max = "1d",
+    live = true,
+    text = "A request that takes longer is slow." },
+  { name = "log.requests_per_second", type = "integer", default = 20, min = 1, max = 1000000,
+    live = true,
+    text = "Lines of requests in a second; the next one says how many were left out." },
 
   { section = "storage", text = "What is kept, and how it gets to disk." },
   { name = "storage.retention", type = "duration", default = "15d", min = "1s", max = "1000y",
@@ -136,4 +148,20 @@ return {
   { name = "http.drain_timeout", type = "duration", default = "10s", min = "0s", max = "1h",
     live = true,
     text = "At a clean stop, requests under way have so long to end." },
+  { name = "http.users", type = "users", default = {}, live = true,
+    example = 'users = { { user = "grafana", password = "$2y$10$...", roles = "read" },\n' ..
+      '  { user = "agent", token_file = "agent.token", roles = "push", tenant = "web" } },',
+    text = "Credentials: user, one of password (a hash), password_file, token and token_file, " ..
+      "roles (push, read, admin) and tenant. Empty: nobody is asked, and admin routes are " ..
+      "closed to the network." },
+  { name = "http.cors_origins", type = "origins", default = "*", live = true,
+    text = "Origins whose pages may read answers; only those that are named (not by \"*\") may " ..
+      "also push and administer." },
+  { name = "http.connections_per_client", type = "integer", default = 256, min = 1,
+    max = 1000000, live = true,
+    text = "Open connections of one address (of a /64 with IPv6; loopback and Unix sockets have " ..
+      "no such limit)." },
+  { name = "http.requests_per_client", type = "integer", default = 256, min = 1, max = 1000000,
+    live = true,
+    text = "Queries of one address that wait or run at the same time (429 beyond)." },
 }

@@ -14,6 +14,7 @@
 #include "http/http_reply.h"
 #include "http/http_request.h"
 #include "http/params.h"
+#include "script/config.h"
 #include "store/store.h"
 
 /* The body back, and what the head said. */
@@ -148,8 +149,8 @@ static bool set_option(struct http_options *options, const char *text)
 
 int main(int argc, char **argv)
 {
-    static const char first[] = "127.0.0.1:0";
-    char *listen[8] = {(char *)first};
+    static char first[] = "127.0.0.1:0";
+    struct config_listener listen[8] = {{.address = first}};
     size_t listen_count = 0;
     struct store_progress progress = {.phase = STORE_PHASE_HEADS, .done = 3, .total = 7};
     struct http_options options;
@@ -161,7 +162,7 @@ int main(int argc, char **argv)
     http_options_init(&options);
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "listen=", 7) == 0 && listen_count < TIDE_COUNT(listen)) {
-            listen[listen_count++] = argv[i] + 7;
+            listen[listen_count++].address = argv[i] + 7;
         } else if (!set_option(&options, argv[i])) {
             fprintf(stderr, "unknown option %s\n", argv[i]);
             return 2;

@@ -3,6 +3,8 @@ local ffi = require "ffi"
 local tide = require "spec.support.tide"
 local C = tide.load("base/buf.h", "script/config.h")
 
+local records = { listeners = true, users = true, origins = true }
+
 local function temporary(text)
   local path = os.tmpname() .. ".lua"
   local file = assert(io.open(path, "w"))
@@ -45,7 +47,7 @@ describe("configuration defaults", function()
   it("are those of the documents", function()
     local config = defaults()
     assert.equal(1, tonumber(config.listen_count))
-    assert.equal("127.0.0.1:9201", ffi.string(config.listen[0]))
+    assert.equal("127.0.0.1:9201", ffi.string(config.listen[0].address))
     assert.equal("./data", ffi.string(config.data))
     assert.equal("", ffi.string(config.scripts))
     assert.equal(2, tonumber(config.log_level)) -- LOG_LEVEL_INFO
@@ -90,7 +92,7 @@ describe("config.lua", function()
         http = { max_body = "10MB" },
       }]]
     assert.equal(3, tonumber(config.listen_count))
-    assert.equal("unix:/tmp/t.sock", ffi.string(config.listen[1]))
+    assert.equal("unix:/tmp/t.sock", ffi.string(config.listen[1].address))
     assert.equal("/var/lib/tidemark", ffi.string(config.data))
     assert.equal(3, tonumber(config.log_level))
     assert.equal(1, tonumber(config.log_format))
@@ -100,6 +102,47 @@ describe("config.lua", function()
     assert.equal(1572864, tonumber(config.storage.memory_target_bytes))
     assert.equal(ffi.C.CONFIG_SYNC_NEVER, tonumber(config.storage.series_sync))
     assert.equal(10000000, tonumber(config.http.body_bytes))
+  end)
+
+  it("takes listeners that say more than an address", function()
+    local config = load [[return { listen = { ":1", { address = "[::1]:2", auth = "none",
+      tls = { certificate = "c.pem", key = "k.pem", client_ca = "a.pem",
+        client_certificate = "optional" }, roles = { "push", "read" } } } }]]
+    assert.equal(2, tonumber(config.listen_count))
+    local plain, rich = config.listen[0], config.listen[1]
+    assert.same({ ":1", "", "", 0, 0 }, { ffi.string(plain.address), ffi.string(plain.certificate),
+      ffi.string(plain.client_ca), tonumber(plain.auth), tonumber(plain.roles) })
+    assert.same({ "[::1]:2", "c.pem", "k.pem", "a.pem" }, { ffi.string(rich.address),
+      ffi.string(rich.certificate), ffi.string(rich.key), ffi.string(rich.client_ca) })
+    assert.equal(ffi.C.CONFIG_CLIENT_OPTIONAL, tonumber(rich.client_certificate))
+    assert.equal(ffi.C.CONFIG_AUTH_NONE, tonumber(rich.auth))
+    assert.equal(3, tonumber(rich.roles))
+    assert.truthy(printed(config):find('listen = { ":1", { address = "[::1]:2", tls = { ' ..
+      'certificate = "c.pem", key = "k.pem", client_ca = "a.pem", client_certificate = ' ..
+      '"optional" }, auth = "none", roles = { "push", "read" } } }', 1, true))
+  end)
+
+  it("takes users, and shows their secrets to nobody", function()
+    local hash = "$2y$10$" .. ("a"):rep(53)
+    local config = load(([[return { http = { users = {
+      { user = "ann", password = "%s", roles = "read" },
+      { user = "bob", token = "0123456789abcdef", roles = { "admin", "push" }, tenant = "web" },
+      { user = "ann", token_file = "/t", roles = { "push", "push" } },
+    }, cors_origins = { "https://a.example", "*" } } }]]):format(hash))
+    assert.equal(3, tonumber(config.http.users_count))
+    local function user(i)
+      local one = config.http.users[i]
+      return { ffi.string(one.user), ffi.string(one.tenant), ffi.string(one.password),
+        ffi.string(one.token), ffi.string(one.token_file), tonumber(one.roles) }
+    end
+    assert.same({ "ann", "ann", hash, "", "", 2 }, user(0))
+    assert.same({ "bob", "web", "", "0123456789abcdef", "", 5 }, user(1))
+    assert.same({ "ann", "ann", "", "", "/t", 1 }, user(2))
+    assert.equal("https://a.example", ffi.string(config.http.cors_origins[0].text))
+    local text = printed(config)
+    assert.falsy(text:find("aaaa", 1, true) or text:find("0123456789", 1, true))
+    assert.truthy(text:find('{ user = "bob", token = "(hidden)", roles = { "push", "admin" }, ' ..
+      'tenant = "web" }', 1, true))
   end)
 
   it("takes forever for the retention and nothing else", function()
@@ -147,6 +190,31 @@ describe("config.lua", function()
     { 'return { listen = { "localhost:1", "localhost:65536" } }',
       'FILE:1: listen a table: "localhost:65536" is not an address (try "127.0.0.1:9201", ' ..
       '"[::1]:9201" or "unix:/path")' },
+    { 'return {\nlisten = { ":1",\n{ address = ":2",\ntls = { certificate = "c" } } } }',
+      "FILE:4: listen[2].tls: certificate and key are needed" },
+    { 'return { listen = { { address = ":2", tls = { certifcate = "c" } } } }',
+      'FILE:1: listen[1].tls: unknown key "certifcate" (did you mean "certificate"?)' },
+    { 'return { listen = { address = 7 } }', 'FILE:1: listen[1].address: not an address (try ' ..
+      '"127.0.0.1:9201", "[::1]:9201" or "unix:/path")' },
+    { 'return { listen = { address = ":1", roles = "reader" } }',
+      'FILE:1: listen[1].roles: not one of "push", "read", "admin"' },
+    { 'return { http = { users = { { user = "a", password = "secret", roles = "read" } } } }',
+      'FILE:1: http.users[1].password: not a hash of a password (make one with "tidemark ' ..
+      'password")' },
+    { 'return { http = { users = { { user = "a", token = "short", roles = "read" } } } }',
+      "FILE:1: http.users[1].token: too short (at least 16 characters)" },
+    { 'return { http = { users = { { user = "a", roles = "read" } } } }',
+      "FILE:1: http.users[1]: needs one of password, password_file, token, token_file" },
+    { 'return { http = { users = { { user = "a", token_file = "f" } } } }',
+      "FILE:1: http.users[1]: roles are missing" },
+    { 'return { http = { users = { { user = "a:b", token_file = "f", roles = "read" } } } }',
+      "FILE:1: http.users[1].user: has a colon, which ends a name" },
+    { 'return { http = { users = { { user = "a", password_file = "f", roles = "read" },\n' ..
+      '{ user = "a", password_file = "g", roles = "push" } } } }',
+      "FILE:2: http.users[2].user: has a password already" },
+    { 'return { http = { cors_origins = "grafana.example" } }',
+      'FILE:1: http.cors_origins "grafana.example": not an origin (try ' ..
+      '"https://grafana.example", "https://*.example:3000" or "*")' },
     { 'return { listen = {} }', "FILE:1: listen a table: empty (give at least one address)" },
     { 'return { data = 7 }', "FILE:1: data 7: not a text" },
     { 'return { storage = "15d" }',
@@ -248,8 +316,8 @@ describe("flags", function()
     assert.is_true(set(config, "--listen", "listen", "h:3"))
     assert.is_true(set(config, "--listen", "listen", "unix:/s"))
     assert.equal(2, tonumber(config.listen_count))
-    assert.equal("h:3", ffi.string(config.listen[0]))
-    assert.equal("unix:/s", ffi.string(config.listen[1]))
+    assert.equal("h:3", ffi.string(config.listen[0].address))
+    assert.equal("unix:/s", ffi.string(config.listen[1].address))
   end)
 
   it("are refused with what is wrong and change nothing", function()
@@ -313,7 +381,7 @@ describe("the schema", function()
   it("bounds every number and explains every key", function()
     for _, key in ipairs(config.keys) do
       assert.is_true(#key.text > 20, key.name)
-      if key.type ~= "addresses" and key.type ~= "path" and key.type ~= "choice" then
+      if key.type ~= "path" and key.type ~= "choice" and not records[key.type] then
         assert.is_truthy(key.min and key.max, key.name)
       end
       assert(config.convert(key, key.default))

@@ -304,3 +304,62 @@ void gzip_stream_put(struct gzip_stream *stream, const struct buf *piece, bool l
         out->len += room - zlib->avail_out;
     } while (zlib->avail_out == 0);
 }
+
+struct inflate_stream {
+    z_stream zlib;
+    bool ended; /* at the end of a member */
+    bool gzip;
+};
+
+struct inflate_stream *inflate_stream_new(enum coding_kind kind)
+{
+    struct inflate_stream *stream = mem_zalloc(1, sizeof(*stream));
+    int result;
+
+    stream->gzip = kind == CODING_GZIP;
+    result = inflateInit2(&stream->zlib, stream->gzip ? 15 + 16 : 15);
+    TIDE_ASSERT(result == Z_OK);
+    return stream;
+}
+
+void inflate_stream_free(struct inflate_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    inflateEnd(&stream->zlib);
+    mem_free(stream);
+}
+
+int inflate_stream_next(struct inflate_stream *stream, const uint8_t **bytes, size_t *len,
+                        size_t max_bytes, struct buf *out, struct error *err)
+{
+    z_stream *zlib = &stream->zlib;
+    int result;
+
+    if (stream->ended && *len == 0)
+        return 0;
+    if (stream->ended) { /* and more behind it */
+        if (!stream->gzip || inflateReset(zlib) != Z_OK)
+            return error_set(err, ERR_INVALID, "%zu bytes behind the compressed body", *len);
+        stream->ended = false;
+    }
+    TIDE_ASSERT(max_bytes <= UINT32_MAX);
+    zlib->next_in = (uint8_t *)(uintptr_t)*bytes;
+    zlib->avail_in = (unsigned)TIDE_MIN(*len, (size_t)UINT32_MAX);
+    zlib->next_out = buf_reserve(out, max_bytes);
+    zlib->avail_out = (unsigned)max_bytes;
+    result = inflate(zlib, Z_NO_FLUSH);
+    *len -= (size_t)(zlib->next_in - *bytes);
+    *bytes = zlib->next_in;
+    out->len += max_bytes - zlib->avail_out;
+    stream->ended = result == Z_STREAM_END;
+    if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
+        return error_set(err, ERR_INVALID, "the body is not %s, or is damaged",
+                         stream->gzip ? "gzip" : "deflate (zlib)");
+    return 0;
+}
+
+bool inflate_stream_ended(const struct inflate_stream *stream)
+{
+    return stream->ended;
+}

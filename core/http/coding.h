@@ -12,6 +12,7 @@
 
 struct coding;
 struct gzip_stream;
+struct inflate_stream;
 
 enum coding_kind {
     CODING_IDENTITY,
@@ -47,5 +48,21 @@ void gzip_stream_free(struct gzip_stream *stream);
 /** Appends the compressed form of a piece so that the reader can read all of it. */
 void gzip_stream_put(struct gzip_stream *stream, const struct buf *piece, bool last,
                      struct buf *out);
+
+/** gzip (any number of members) or zlib, piece by piece; one owner. */
+struct inflate_stream *inflate_stream_new(enum coding_kind kind);
+/** Takes NULL. */
+void inflate_stream_free(struct inflate_stream *stream);
+/**
+ * Decompresses some of *bytes into `out`, at most `max_bytes` more; moves *bytes and *len on. Come
+ * again while *len is not 0 or `out` was filled.
+ *
+ * @return 0, or -1 with err: INVALID (not what it claims to be)
+ */
+TIDE_NODISCARD int inflate_stream_next(struct inflate_stream *stream, const uint8_t **bytes,
+                                       size_t *len, size_t max_bytes, struct buf *out,
+                                       struct error *err);
+/** Was everything decompressed, up to a regular end? */
+bool inflate_stream_ended(const struct inflate_stream *stream);
 
 #endif

@@ -35,6 +35,7 @@ struct connection {
     struct buf tail; /* goes behind out, without having been copied */
     size_t tail_at;
     size_t lingered;
+    size_t passed; /* of a body that is taken as it comes, since its deadline was set */
     struct exchange *exchange;
     bool in_head;     /* the first bytes of a head are there */
     bool answered;    /* the head of the exchange's answer was written */

@@ -4,6 +4,8 @@
 
 /* More unsent answers than this, and no further request is read. */
 #define BACKLOG_BYTES ((size_t)256 << 10)
+/* So many bytes of a body within its timeout are progress. */
+#define PROGRESS_BYTES ((size_t)256 << 10)
 
 /* --- answers ------------------------------------------------------------------------------------
  */
@@ -178,6 +180,8 @@ static size_t take_head(struct connection *connection, const uint8_t *bytes, siz
         exchange_begin(connection->exchange, (const char *)bytes, (size_t)end, &connection->peer);
     if (step == EXCHANGE_MORE) {
         connection->state = WANTS_BODY;
+        connection->passed = 0;
+        connection->exchange->request.pusher = worker_pusher(connection->worker);
         connection_set_deadline(connection, connection->worker->site->options.body_timeout_ms);
         if (connection->exchange->head.expect_continue && (size_t)end == len)
             buf_puts(connection_output(connection), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -190,6 +194,16 @@ bool connection_can_parse(const struct connection *connection)
 {
     return (connection->state == WANTS_HEAD || connection->state == WANTS_BODY) &&
            !connection->close_after && connection_backlog(connection) <= BACKLOG_BYTES;
+}
+
+/* A body that is taken as it comes may take for ever, but not stand still. */
+static void note_progress(struct connection *connection, size_t bytes)
+{
+    connection->passed += bytes;
+    if (!exchange_passes(connection->exchange) || connection->passed < PROGRESS_BYTES)
+        return;
+    connection->passed = 0;
+    connection_set_deadline(connection, connection->worker->site->options.body_timeout_ms);
 }
 
 size_t connection_consume(struct connection *connection, const uint8_t *bytes, size_t len)
@@ -212,6 +226,8 @@ size_t connection_consume(struct connection *connection, const uint8_t *bytes, s
             enum exchange_step step =
                 exchange_take_body(connection->exchange, bytes + used, len - used, &part);
 
+            if (step == EXCHANGE_MORE)
+                note_progress(connection, part);
             take_step(connection, step);
         }
         used += part;

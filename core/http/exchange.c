@@ -24,8 +24,16 @@ static void trim(struct buf *buf)
     buf->len = 0;
 }
 
+static void free_state(struct http_request *request)
+{
+    if (request->state != NULL)
+        request->state_free(request->state);
+    request->state = NULL;
+}
+
 void exchange_reset(struct exchange *exchange)
 {
+    free_state(&exchange->request);
     http_reply_reset(&exchange->reply);
     gzip_stream_free(exchange->gzip_stream);
     exchange->gzip_stream = NULL;
@@ -47,6 +55,7 @@ void exchange_free(struct exchange *exchange)
 {
     if (exchange == NULL)
         return;
+    free_state(&exchange->request);
     http_reply_destroy(&exchange->reply);
     gzip_stream_free(exchange->gzip_stream);
     buf_destroy(&exchange->head_bytes);
@@ -253,6 +262,11 @@ enum exchange_step exchange_take_body(struct exchange *exchange, const uint8_t *
     request->body = exchange->gathered.data;
     request->body_len = exchange->gathered.len;
     return exchange->body_left == 0 ? EXCHANGE_RUN : EXCHANGE_MORE;
+}
+
+bool exchange_passes(const struct exchange *exchange)
+{
+    return exchange->request.route != NULL && exchange->request.route->take_body != NULL;
 }
 
 bool exchange_wants_pool(const struct exchange *exchange)

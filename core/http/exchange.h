@@ -59,6 +59,8 @@ void exchange_reset(struct exchange *exchange);
 /** Parses a complete head, finds the route, checks what can be refused without the body. */
 enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, size_t len,
                                   const struct peer *peer);
+/** Takes the body as it comes, however large: who sends it must only go on. */
+bool exchange_passes(const struct exchange *exchange);
 /**
  * Takes bytes of the body.
  *

@@ -36,13 +36,16 @@ struct http_request {
     size_t body_len;
     struct arena *arena;   /* scratch until the reply is complete; one thread at a time */
     struct coding *coding; /* of the running thread */
-    struct pusher *pusher; /* of the running worker; NULL on the pool and before readiness */
+    struct pusher *pusher; /* of the connection's worker, where a route without POOL runs; NULL on
+                              the pool and before readiness */
     int64_t started_ns;    /* when the head was complete, monotonic */
     /* Who asks; texts live in the arena. What is unknown is NULL, which is not "". */
     const char *user;   /* of the credential; NULL: the listener asks for none */
     const char *tenant; /* of the credential, which names the user's when it names none */
     const char *remote; /* the client's address without its port; "unix" for a Unix socket */
     int *cancelled;     /* atomic: nonzero when nobody waits for the answer any more */
+    void *state;        /* of a route that takes its body as it comes; its own */
+    void (*state_free)(void *state); /* called once, whatever happened; set together with state */
 };
 
 typedef void http_handler(struct http_request *request, struct http_reply *reply);

@@ -24,9 +24,9 @@ struct http_site {
     struct running_queries *running; /* the options'; may be NULL */
     struct http_counters *counters;
     struct metadata_table *metadata; /* what pushes said about metrics */
-    int64_t start_ms;     /* wall clock */
-    struct store *opened; /* atomic: http_site_store */
-    int stopping;         /* atomic: http_site_stopping */
+    int64_t start_ms;                /* wall clock */
+    struct store *opened;            /* atomic: http_site_store */
+    int stopping;                    /* atomic: http_site_stopping */
 };
 
 /** The store once the server is open, else NULL. Any thread. */

@@ -1,6 +1,7 @@
 /* routes.c - every route of the server in one table (http_request.h). Each path is served below
  * /prometheus too. */
 #include "http/http_request.h"
+#include "http/push_import.h"
 #include "http/push_influx.h"
 #include "http/push_otlp.h"
 #include "http/push_remote_write.h"
@@ -22,6 +23,8 @@ static const struct http_route routes[] = {
     {"/api/v1/write",               POST,       HTTP_ROLE_PUSH,   0,      push_remote_write, NULL},
     {"/api/v1/push",                POST,       HTTP_ROLE_PUSH,   0,      push_remote_write, NULL},
     {"/api/v1/import/prometheus",   POST,       HTTP_ROLE_PUSH,   0,      push_exposition, NULL},
+    {"/api/v1/import",              POST,       HTTP_ROLE_PUSH,   0,      push_import,
+     push_import_take},
     {"/write",                      POST,       HTTP_ROLE_PUSH,   0,      push_influx_1, NULL},
     {"/influx/write",               POST,       HTTP_ROLE_PUSH,   0,      push_influx_1, NULL},
     {"/api/v2/write",               POST,       HTTP_ROLE_PUSH,   0,      push_influx_2, NULL},

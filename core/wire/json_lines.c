@@ -7,6 +7,8 @@
 #include "wire/label_pairs.h"
 #include "wire/result_json.h"
 
+/* A staleness marker, which the dialect has no word for. */
+#define STALE_TEXT "StaleNaN"
 #define EXCERPT_BYTES ((ptrdiff_t)60)
 #define MAX_DEPTH 32
 /* Longer strings are no label of ours; the bound keeps a length prefix within three bytes. */
@@ -294,6 +296,10 @@ static bool parse_value(struct parser *parser, double *value)
     if (parser->at < parser->end && *parser->at == '"') {
         if (!take_text(parser, &text))
             return false;
+        if (text.len == strlen(STALE_TEXT) && memcmp(text.at, STALE_TEXT, text.len) == 0) {
+            *value = bits_double(SAMPLE_STALE_BITS);
+            return true;
+        }
         return number_parse(text.at, text.len, value, NULL) ||
                fail(parser, "expected a number in the string");
     }
@@ -462,7 +468,9 @@ int json_lines_decode(const uint8_t *body, size_t len, struct push *push, struct
 
 static void put_value(struct buf *out, double value)
 {
-    if (value != value)
+    if (double_bits(value) == SAMPLE_STALE_BITS)
+        buf_puts(out, "\"" STALE_TEXT "\"");
+    else if (value != value)
         buf_puts(out, "null");
     else if (value - value != 0)
         buf_puts(out, value > 0 ? "\"Infinity\"" : "\"-Infinity\"");

@@ -80,7 +80,6 @@ static int open_rules(struct server *server, struct error *err)
         .time_ms = config->limits.script_time_ms,
         .memory_bytes = (size_t)config->limits.script_memory_bytes,
         .max_errors = (uint32_t)config->limits.script_errors,
-        .reads_unshaped = true,
         .metrics = server->metrics,
     };
 
@@ -136,6 +135,7 @@ static int start_http(struct server *server, struct error *err)
     options.metrics = server->metrics;
     server->running = running_queries_new(server->config->query.log_slower_than_ms * 1000000);
     options.running = server->running;
+    options.rules = server->rules;
     server->http = http_server_start(&options, err);
     return server->http != NULL ? 0 : -1;
 }

@@ -18,6 +18,7 @@ struct config;
 struct config_listener;
 struct http_route;
 struct http_server;
+struct rulebook;
 
 struct http_options {
     const struct config_listener *listen; /* borrowed; port 0: any free */
@@ -47,6 +48,8 @@ struct http_options {
     const struct store_progress *progress; /* what /-/ready tells until open; may be NULL */
     const struct clock *clock;             /* NULL: the system's; borrowed */
     struct metrics *metrics;               /* shown at /metrics; borrowed, outlives the server */
+
+    struct rulebook *rules; /* asked before any read (read_door.h); NULL: none; borrowed */
 
     const struct http_route *routes; /* further routes (of specs, of later rooms); borrowed */
     size_t route_count;

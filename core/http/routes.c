@@ -44,7 +44,7 @@ static const struct http_route routes[] = {
     {"/api/v1/labels",              GET | POST, HTTP_ROLE_READ,   POOL,   route_labels, NULL},
     {"/api/v1/label/*/values",      GET,        HTTP_ROLE_READ,   POOL,   route_label_values, NULL},
 
-    {"/api/v1/status/queries",      GET,        HTTP_ROLE_READ,   ALWAYS, route_queries, NULL},
+    {"/api/v1/status/queries",      GET,        HTTP_ROLE_ADMIN,  ALWAYS, route_queries, NULL},
     {"/api/v1/admin/queries/kill",  POST,       HTTP_ROLE_ADMIN,  ALWAYS, route_kill_query, NULL},
     {"/api/v1/status/buildinfo",    GET,        HTTP_ROLE_READ,   ALWAYS, status_buildinfo, NULL},
     {"/metrics",                    GET,        HTTP_ROLE_READ,   ALWAYS, status_metrics, NULL},

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "http/http_reply.h"
 #include "http/http_site.h"
+#include "http/read_door.h"
 #include "http/request_params.h"
 #include "promql/parse.h"
 #include "wire/result_json.h"
@@ -89,9 +90,14 @@ static int read_asked(const struct http_request *request, struct asked *asked, s
     return 0;
 }
 
-static const struct querier *querier_of(const struct http_request *request)
+/* Asks the rules; false: refused, the reply is made. */
+static bool pass(struct read_door *door, struct asked *asked, struct http_reply *reply)
 {
-    return store_querier(http_site_store(request->site));
+    door->read.start_ms = asked->from_ms;
+    door->read.end_ms = asked->to_ms;
+    door->sets = asked->sets;
+    door->set_count = asked->count;
+    return read_door_pass(door, reply);
 }
 
 /* --- series --- */
@@ -133,25 +139,19 @@ static void write_series(struct selection *const *selections, const struct asked
     mem_free(all);
 }
 
-void route_series(struct http_request *request, struct http_reply *reply)
+static void answer_series(const struct read_door *door, const struct asked *asked,
+                          struct http_reply *reply)
 {
-    const struct querier *querier = querier_of(request);
-    struct asked asked = {0};
-    struct selection **selections = NULL;
-    struct error err;
+    const struct querier *querier = door->querier;
+    struct selection **selections = mem_zalloc(asked->count, sizeof(*selections));
     size_t selected = 0;
-    int failed = read_asked(request, &asked, &err);
+    struct error err;
 
-    if (failed == 0 && asked.count == 0)
-        failed = error_set(&err, ERR_INVALID, "no match[] parameter provided");
-    if (failed == 0)
-        selections = mem_zalloc(asked.count, sizeof(struct selection *));
-    while (failed == 0 && selected < asked.count) {
-        failed = querier->select(querier->ctx, &asked.sets[selected], &selections[selected], &err);
-        selected += failed == 0;
-    }
-    if (failed == 0) {
-        write_series(selections, &asked, &reply->body);
+    while (selected < asked->count &&
+           querier->select(querier->ctx, &asked->sets[selected], &selections[selected], &err) == 0)
+        selected++;
+    if (selected == asked->count) {
+        write_series(selections, asked, &reply->body);
         reply->content_type = HTTP_TYPE_JSON;
     } else {
         http_reply_failure(reply, &err);
@@ -159,6 +159,23 @@ void route_series(struct http_request *request, struct http_reply *reply)
     for (size_t i = 0; i < selected; i++)
         querier->selection_free(querier->ctx, selections[i]);
     mem_free(selections);
+}
+
+void route_series(struct http_request *request, struct http_reply *reply)
+{
+    struct asked asked = {0};
+    struct read_door door;
+    struct error err;
+    int failed = read_asked(request, &asked, &err);
+
+    read_door_init(&door, request, READ_SERIES);
+    if (failed == 0 && asked.count == 0)
+        failed = error_set(&err, ERR_INVALID, "no match[] parameter provided");
+    if (failed != 0)
+        http_reply_failure(reply, &err);
+    else if (pass(&door, &asked, reply))
+        answer_series(&door, &asked, reply);
+    read_door_destroy(&door);
     destroy_asked(&asked);
 }
 
@@ -167,41 +184,58 @@ void route_series(struct http_request *request, struct http_reply *reply)
 typedef int label_lister(void *ctx, const struct label_request *request, struct text_list *out,
                          struct error *err);
 
-static void list_texts(struct http_request *request, struct http_reply *reply, label_lister *lister,
+static void answer_texts(const struct read_door *door, const struct asked *asked,
+                         struct http_text name, struct http_reply *reply)
+{
+    const struct querier *querier = door->querier;
+    label_lister *lister = name.len == 0 ? querier->label_names : querier->label_values;
+    const struct label_request asking = {
+        .name = name.at,
+        .name_len = name.len,
+        .sets = asked->sets,
+        .set_count = asked->count,
+        .from_ms = asked->from_ms,
+        .to_ms = asked->to_ms,
+        .limit = asked->limit,
+    };
+    struct text_list texts = {0};
+    struct list_json list;
+    struct error err;
+    size_t count;
+
+    if (lister(querier->ctx, &asking, &texts, &err) != 0) {
+        http_reply_failure(reply, &err);
+        return;
+    }
+    count = asked->limit != 0 ? TIDE_MIN(asked->limit, texts.count) : texts.count;
+    list_json_begin(&list, &reply->body);
+    for (size_t i = 0; i < count; i++)
+        list_json_text(&list, texts.items[i].value, texts.items[i].value_len);
+    list_json_end(&list, count < texts.count ? TRUNCATED : NULL);
+    reply->content_type = HTTP_TYPE_JSON;
+    text_list_destroy(&texts);
+}
+
+/* Values of a label, or with an empty name the names of all. */
+static void list_texts(struct http_request *request, struct http_reply *reply, enum read_kind kind,
                        struct http_text name)
 {
     struct asked asked = {0};
-    struct text_list texts = {0};
-    struct label_request asking = {.name = name.at, .name_len = name.len};
+    struct read_door door;
     struct error err;
-    int failed = read_asked(request, &asked, &err);
 
-    asking.sets = asked.sets;
-    asking.set_count = asked.count;
-    asking.from_ms = asked.from_ms;
-    asking.to_ms = asked.to_ms;
-    asking.limit = asked.limit;
-    if (failed == 0)
-        failed = lister(querier_of(request)->ctx, &asking, &texts, &err);
-    if (failed == 0) {
-        size_t count = asked.limit != 0 ? TIDE_MIN(asked.limit, texts.count) : texts.count;
-        struct list_json list;
-
-        list_json_begin(&list, &reply->body);
-        for (size_t i = 0; i < count; i++)
-            list_json_text(&list, texts.items[i].value, texts.items[i].value_len);
-        list_json_end(&list, count < texts.count ? TRUNCATED : NULL);
-        reply->content_type = HTTP_TYPE_JSON;
-    } else {
+    read_door_init(&door, request, kind);
+    if (read_asked(request, &asked, &err) != 0)
         http_reply_failure(reply, &err);
-    }
-    text_list_destroy(&texts);
+    else if (pass(&door, &asked, reply))
+        answer_texts(&door, &asked, name, reply);
+    read_door_destroy(&door);
     destroy_asked(&asked);
 }
 
 void route_labels(struct http_request *request, struct http_reply *reply)
 {
-    list_texts(request, reply, querier_of(request)->label_names, (struct http_text){0});
+    list_texts(request, reply, READ_LABELS, (struct http_text){0});
 }
 
 void route_label_values(struct http_request *request, struct http_reply *reply)
@@ -213,5 +247,5 @@ void route_label_values(struct http_request *request, struct http_reply *reply)
                          (int)TIDE_MIN(name.len, (size_t)200), name.at);
         return;
     }
-    list_texts(request, reply, querier_of(request)->label_values, name);
+    list_texts(request, reply, READ_LABEL_VALUES, name);
 }

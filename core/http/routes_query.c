@@ -1,4 +1,5 @@
-/* routes_query.c - see routes_query.h. Parameters in, one promql_execute, JSON out. */
+/* routes_query.c - see routes_query.h. Parameters in, the operator's rules on the parsed tree
+ * (read_door.h), one promql_execute_tree, JSON out. */
 #include "http/routes_query.h"
 
 #include "base/clock.h"
@@ -7,6 +8,7 @@
 #include "http/http_reply.h"
 #include "http/http_site.h"
 #include "http/params.h"
+#include "http/read_door.h"
 #include "http/request_params.h"
 #include "promql/running.h"
 #include "wire/result_json.h"
@@ -135,6 +137,7 @@ static void note_all(struct answer *answer, const struct promql_query *query)
 /* Parameters that both routes have. */
 struct asked {
     struct promql_query query;
+    int64_t timeout_ms;
     size_t limit;
     bool stats;
 };
@@ -161,9 +164,8 @@ static int read_common(const struct http_request *request, const struct params *
     asked->query.lookback_ms = lookback_ms;
     asked->query.max_samples = options->query_max_samples;
     asked->query.max_series = options->query_max_series;
-    asked->query.deadline_ns = request->started_ns + timeout_ms * 1000000;
+    asked->timeout_ms = timeout_ms;
     asked->query.cancelled = request->cancelled;
-    asked->query.querier = store_querier(http_site_store(request->site));
     asked->query.regexes = request->site->regexes;
     asked->query.per_step = stats.len == 3 && memcmp(stats.at, "all", 3) == 0;
     return 0;
@@ -195,18 +197,20 @@ static struct running_query *begin(const struct http_request *request, const str
     return running_query_begin(request->site->running, &ask);
 }
 
-static void execute(struct http_request *request, struct http_reply *reply,
-                    const struct asked *asked)
+static void answer_query(struct http_request *request, struct http_reply *reply,
+                         const struct asked *asked, const struct query_tree *tree, int64_t parse_ns)
 {
     struct answer *answer = mem_zalloc(1, sizeof(*answer));
-    int64_t queue_ns = clock_mono_ns(clock_system()) - request->started_ns;
+    int64_t queue_ns = clock_mono_ns(clock_system()) - request->started_ns - parse_ns;
     struct running_query *running = begin(request, asked);
     struct promql_query query = asked->query;
     struct error err = {0};
     int result;
 
     query.progress = running_query_progress(running);
-    result = promql_execute(&query, &answer->value, &answer->annotations, &answer->stats, &err);
+    answer->stats.prepare_ns = parse_ns;
+    result = promql_execute_tree(&query, tree, &answer->value, &answer->annotations,
+                                 &answer->stats, &err);
     running_query_end(running, err.code);
     if (result != 0) {
         free_answer(answer);
@@ -227,6 +231,73 @@ static void execute(struct http_request *request, struct http_reply *reply,
     reply->stream.produce = produce_answer;
     reply->stream.free = free_answer;
     reply->stream.ctx = answer;
+}
+
+static void answer_nothing(struct http_reply *reply, bool range)
+{
+    reply->content_type = HTTP_TYPE_JSON;
+    buf_printf(&reply->body,
+               "{\"status\":\"success\",\"data\":{\"resultType\":\"%s\",\"result\":[]}}",
+               range ? "matrix" : "vector");
+}
+
+static int check_points(const struct promql_query *query, int64_t max_points, struct error *err)
+{
+    if (query->step_ms == 0 ||
+        ((uint64_t)query->end_ms - (uint64_t)query->start_ms) / (uint64_t)query->step_ms <=
+            (uint64_t)TIDE_MAX(max_points, 0))
+        return 0;
+    return error_set(err, ERR_INVALID,
+                     "exceeded maximum resolution of %s points per timeseries. Try decreasing the "
+                     "query resolution (?step=XX)",
+                     max_points == 11000 ? "11,000" : "the allowed number of");
+}
+
+/* What the rules left of the bounds. */
+static void take_bounds(struct promql_query *query, const struct read_door *door)
+{
+    const struct read_request *read = &door->read;
+
+    query->start_ms = read->start_ms;
+    query->end_ms = read->end_ms;
+    query->step_ms = read->step_ms;
+    query->max_samples = (size_t)TIDE_MAX(read->max_samples, 1);
+    query->max_series = (size_t)TIDE_MAX(read->max_series, 1);
+    query->deadline_ns = door->request->started_ns + read->timeout_ms * 1000000;
+    query->querier = door->querier;
+}
+
+static void execute(struct http_request *request, struct http_reply *reply, struct asked *asked)
+{
+    struct promql_query *query = &asked->query;
+    int64_t start_ns = clock_mono_ns(clock_system()), parsed_ns;
+    struct read_door door;
+    struct error err;
+    struct query_tree *tree =
+        promql_parse(query->text, query->len, query->options, query->regexes, &err);
+
+    parsed_ns = clock_mono_ns(clock_system()) - start_ns;
+    if (tree == NULL) {
+        fail(reply, &err, true);
+        return;
+    }
+    read_door_init(&door, request, query->step_ms == 0 ? READ_QUERY : READ_QUERY_RANGE);
+    door.read.tree = tree;
+    door.read.start_ms = query->start_ms;
+    door.read.end_ms = query->end_ms;
+    door.read.step_ms = query->step_ms;
+    door.read.timeout_ms = asked->timeout_ms;
+    if (read_door_pass(&door, reply)) {
+        take_bounds(query, &door);
+        if (read_door_is_empty(&door))
+            answer_nothing(reply, query->step_ms != 0);
+        else if (check_points(query, door.read.max_points, &err) != 0)
+            fail(reply, &err, false);
+        else
+            answer_query(request, reply, asked, tree, parsed_ns);
+    }
+    read_door_destroy(&door);
+    query_tree_free(tree);
 }
 
 void route_query(struct http_request *request, struct http_reply *reply)
@@ -257,11 +328,8 @@ static int require(const struct params *params, const char *name, const char *wh
                      name, what);
 }
 
-static int read_range(const struct http_request *request, const struct params *params,
-                      struct promql_query *query, struct error *err)
+static int read_range(const struct params *params, struct promql_query *query, struct error *err)
 {
-    size_t max_points = request->site->options.query_max_points;
-
     if (require(params, "start", "timestamp", err) != 0 ||
         params_time(params, "start", &query->start_ms, err) != 0 ||
         require(params, "end", "timestamp", err) != 0 ||
@@ -277,11 +345,6 @@ static int read_range(const struct http_request *request, const struct params *p
         return error_set(err, ERR_INVALID,
                          "invalid parameter \"step\": zero or negative query resolution step "
                          "widths are not accepted. Try a positive integer");
-    if (((uint64_t)query->end_ms - (uint64_t)query->start_ms) / (uint64_t)query->step_ms >
-        max_points)
-        return error_set(err, ERR_INVALID,
-                         "exceeded maximum resolution of 11,000 points per timeseries. Try "
-                         "decreasing the query resolution (?step=XX)");
     return 0;
 }
 
@@ -293,7 +356,7 @@ void route_query_range(struct http_request *request, struct http_reply *reply)
 
     if (request_params(request, &params, &err) != 0 ||
         params_count(&params, "limit", &asked.limit, &err) != 0 ||
-        read_range(request, &params, &asked.query, &err) != 0 ||
+        read_range(&params, &asked.query, &err) != 0 ||
         read_common(request, &params, &asked, &err) != 0) {
         fail(reply, &err, false);
         return;

@@ -178,12 +178,6 @@ static struct ruleset *read_and_try(struct rulebook *book, struct error *err)
         return NULL;
     result = state_load(&probe, ruleset_ref(set), err);
     state_clear(&probe);
-    if (result == 0 && book->reads_unshaped && set->hook_count[RULE_QUERY] != 0) {
-        const struct rule *rule = set->by_hook[RULE_QUERY][0];
-
-        result = error_set(err, ERR_UNSUPPORTED, "%s:%d: this server does not ask query rules yet",
-                           rule->script, rule->line);
-    }
     if (result == -1) {
         ruleset_unref(set);
         return NULL;
@@ -224,7 +218,6 @@ struct rulebook *rulebook_open(const struct rulebook_options *options, struct er
     book->time_ns = (options->time_ms != 0 ? options->time_ms : DEFAULT_TIME_MS) * 1000000;
     book->memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : DEFAULT_MEMORY;
     book->max_errors = options->max_errors != 0 ? options->max_errors : DEFAULT_MAX_ERRORS;
-    book->reads_unshaped = options->reads_unshaped;
     book->clock = options->clock != NULL ? options->clock : clock_system();
     book->metrics = options->metrics;
     book->regexes = regex_cache_new(REGEX_CACHE);

@@ -20,12 +20,10 @@
 struct rulebook;
 
 struct rulebook_options {
-    const char *folder;  /* "": no scripts; copied */
-    int64_t time_ms;     /* of one rule's answer; 0: 250 */
-    size_t memory_bytes; /* of one state; 0: 16 MiB */
-    uint32_t max_errors; /* in a row, then a rule is suspended until the next reload; 0: 10 */
-    bool
-        reads_unshaped; /* nobody calls rulebook_shape: query rules are then refused, not ignored */
+    const char *folder;        /* "": no scripts; copied */
+    int64_t time_ms;           /* of one rule's answer; 0: 250 */
+    size_t memory_bytes;       /* of one state; 0: 16 MiB */
+    uint32_t max_errors;       /* in a row, then a rule is suspended until the next reload; 0: 10 */
     const struct clock *clock; /* NULL: the system's; borrowed */
     struct metrics *metrics;   /* may be NULL; borrowed, not to be printed after the close */
 };

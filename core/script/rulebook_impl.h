@@ -23,7 +23,6 @@ struct rulebook {
     int64_t time_ns;
     size_t memory_bytes;
     uint32_t max_errors;
-    bool reads_unshaped;
     const struct clock *clock;
     struct metrics *metrics;
     struct regex_cache *regexes;

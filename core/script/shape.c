@@ -7,7 +7,6 @@
 #include <lua.h>
 
 #include "base/mem.h"
-#include "promql/ast.h"
 #include "script/rulebook.h"
 #include "script/rulebook_impl.h"
 
@@ -63,19 +62,6 @@ static void shape_run(lua_State *L, void *ctx)
     read_answer_raises(L, shaping);
 }
 
-/* What the rules restricted, into the tree: into every selector, whatever it stands in. */
-static int restrict_tree(struct rulebook *book, struct read_request *request, struct error *err)
-{
-    for (size_t i = 0; i < request->restriction_count; i++) {
-        const struct matcher *matcher = &request->restrictions[i];
-
-        if (query_tree_add_matcher(request->tree, matcher->type, matcher->name, matcher->name_len,
-                                   matcher->value, matcher->value_len, book->regexes, err) == -1)
-            return -1;
-    }
-    return 0;
-}
-
 static int broken(struct read_request *request, const struct rule *rule, struct error *err)
 {
     request->status = STATUS_BROKEN;
@@ -87,6 +73,7 @@ int rulebook_shape(struct rulebook *book, struct read_request *request, struct e
 {
     struct script_state *state = script_state_of(book);
     const struct ruleset *set = state->set;
+    int64_t start_ms = request->start_ms, end_ms = request->end_ms;
     int result = 0;
 
     arena_reset(&state->binding.scratch);
@@ -104,10 +91,7 @@ int rulebook_shape(struct rulebook *book, struct read_request *request, struct e
         }
     }
     state->binding.decision.read = NULL;
-    if (result == 0 && request->tree != NULL && restrict_tree(book, request, err) == -1) {
-        request->status = STATUS_BROKEN;
-        result = -1;
-    }
+    request->times_cut = request->start_ms != start_ms || request->end_ms != end_ms;
     return result;
 }
 

@@ -1,8 +1,8 @@
 /* shape.h - reads before they run: the operator's rules narrow or refuse what a client may see.
  *
  * The one choke point: whatever path a client reads by (queries, label values, federation, remote
- * read, exports, statistics) fills a read_request, calls rulebook_shape, and then reads only what
- * the request says afterwards. A rule can narrow and never widen. */
+ * read, exports, statistics) fills a read_request, calls rulebook_shape, and then reads through a
+ * narrowed querier (narrow.h). A rule can narrow and never widen. */
 #ifndef TIDE_SCRIPT_SHAPE_H
 #define TIDE_SCRIPT_SHAPE_H
 
@@ -37,7 +37,7 @@ struct read_request {
     const char *remote; /* address of the client */
     const char *dashboard;
     const char *panel;
-    struct query_tree *tree; /* of a query; gets the restrictions itself. NULL: other reads */
+    struct query_tree *tree; /* of a query; ranges in it may be clamped. NULL: other reads */
     int64_t start_ms;        /* in and out: rules may only narrow, */
     int64_t end_ms;          /* so may start_ms > end_ms afterwards: then nothing is read */
     int64_t step_ms;         /* 0: an instant; rules may only lengthen */
@@ -48,11 +48,13 @@ struct read_request {
     uint64_t (*count_series)(void *ctx); /* how many the selectors find; may be NULL: unknown */
     void *count_ctx;
 
-    /* Out. Without a tree the caller adds these to each of its matcher sets, or, if it has none,
-     * makes one of them. They hold for names and values of labels, too. */
+    /* Out. They hold for all that is read, also for names and values of labels: narrow.h sees to
+     * it. The tree has none of them, so that absent() and the like answer as if there were nothing
+     * else in the store. */
     struct matcher *restrictions;
     size_t restriction_count;
-    int status; /* of a refusal: HTTP, 400 .. 599 */
+    bool times_cut; /* a rule moved start_ms or end_ms */
+    int status;     /* of a refusal: HTTP, 400 .. 599 */
 };
 
 /**

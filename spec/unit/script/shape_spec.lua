@@ -182,14 +182,3 @@ describe("query rules", function()
     assert.same({ 422, 1 }, { status, asked })
   end)
 end)
-
-describe("a server that asks no query rules", function()
-  it("refuses scripts that have some, rather than ignore them", function()
-    local book, problem = rules.open({ ["q.lua"] = 'tide.query("x", function() end)' },
-      { reads_unshaped = true })
-    assert.is_nil(book)
-    assert.equal("SCRIPTS/q.lua:1: this server does not ask query rules yet", problem)
-    assert.is_truthy((rules.open({ ["q.lua"] = 'tide.admit("x", function() end)' },
-      { reads_unshaped = true })))
-  end)
-end)

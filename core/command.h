@@ -53,5 +53,8 @@ TIDE_NODISCARD int arguments_load_config(const struct arguments *arguments, stru
 int command_serve(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_verify(int argc, char **argv);
+int command_repair(int argc, char **argv);
+int command_dump(int argc, char **argv);
 
 #endif

@@ -19,6 +19,12 @@ static const struct command commands[] = {
      command_config},
     {"check", "[--config FILE] [--set KEY=VALUE]... [--scripts DIR]",
      "say what is wrong with the configuration and the scripts", command_check},
+    {"verify", "[--data DIR] [--json] [--scratch DIR]",
+     "read all of a stopped data folder and say what is wrong; changes nothing", command_verify},
+    {"repair", "[--data DIR]", "make a stopped data folder whole again and say what was done",
+     command_repair},
+    {"dump", "[--data DIR] [--text] [--start TIME] [--end TIME] [--scratch DIR] [SELECTOR]...",
+     "print the samples of a stopped data folder as JSON lines; changes nothing", command_dump},
 };
 
 static void print_usage(FILE *out)

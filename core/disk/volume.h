@@ -128,6 +128,13 @@ struct volume {
      * @return 0, or -1 with err: CONFLICT (another process has it), IO
      */
     int (*lock)(struct volume *volume, bool *existed, struct error *err);
+    /**
+     * Keeps other processes out without changing anything: no marker is set. Released by unlock.
+     *
+     * @param existed  out: the marker is there, the last run did not end cleanly
+     * @return 0, or -1 with err: CONFLICT (another process has it), IO
+     */
+    int (*guard)(struct volume *volume, bool *existed, struct error *err);
     /** Releases the lock; `clean` removes the marker before. Does nothing without a lock. */
     int (*unlock)(struct volume *volume, bool clean, struct error *err);
     /** Opens (makes) an ordered key-value table under a folder's name. NULL with err: see kv.h. */

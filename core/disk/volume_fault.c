@@ -312,6 +312,13 @@ static int fault_lock(struct volume *volume, bool *existed, struct error *err)
     return inner->lock(inner, existed, err);
 }
 
+static int fault_guard(struct volume *volume, bool *existed, struct error *err)
+{
+    struct volume *inner = self_of(volume)->inner;
+
+    return inner->guard(inner, existed, err);
+}
+
 static int fault_unlock(struct volume *volume, bool clean, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
@@ -422,6 +429,7 @@ struct volume *volume_fault_new(struct volume *inner)
                                    .sync_all = fault_sync_all,
                                    .space = fault_space,
                                    .lock = fault_lock,
+                                   .guard = fault_guard,
                                    .unlock = fault_unlock,
                                    .open_kv = fault_open_kv,
                                    .close = fault_close,

@@ -163,7 +163,7 @@ out:
 static int volume_read(struct volume *volume, const char *name, uint64_t offset, void *bytes,
                        size_t len, size_t *got, struct error *err)
 {
-    int fd = openat(self_of(volume)->base_fd, name, O_RDONLY | O_CLOEXEC);
+    int fd = openat(self_of(volume)->base_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     int status;
 
     if (fd < 0)
@@ -313,7 +313,7 @@ static int share(struct volume *volume, const char *from, const char *to, struct
 
 static int sync_file(struct volume *volume, const char *name, struct error *err)
 {
-    int fd = openat(self_of(volume)->base_fd, name, O_RDONLY | O_CLOEXEC);
+    int fd = openat(self_of(volume)->base_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     int status = 0;
 
     if (fd < 0)
@@ -371,13 +371,22 @@ static int lock_marker(struct posix_volume *self, int fd, struct error *err)
     return named.st_ino == open.st_ino && named.st_dev == open.st_dev;
 }
 
-static int lock_volume(struct volume *volume, bool *existed, struct error *err)
+/* The folder itself is locked too, so that those who only read need no marker. */
+static int lock_folder(struct posix_volume *self, struct error *err)
 {
-    struct posix_volume *self = self_of(volume);
+    if (flock(self->base_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return error_set(err, ERR_CONFLICT, "%s is in use: another process holds the lock on it",
+                         self->path);
+    return error_set_errno(err, "cannot lock %s", self->path);
+}
+
+static int take_marker(struct posix_volume *self, bool *existed, struct error *err)
+{
     struct stat st;
     int attempt, fd, locked;
 
-    TIDE_ASSERT(self->lock_fd < 0);
     for (attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
         *existed = fstatat(self->base_fd, MARKER, &st, 0) == 0;
         fd = openat(self->base_fd, MARKER, O_RDWR | O_CREAT | O_CLOEXEC, posix_file_mode(MARKER));
@@ -396,20 +405,59 @@ static int lock_volume(struct volume *volume, bool *existed, struct error *err)
                      self->path);
 }
 
+static int lock_volume(struct volume *volume, bool *existed, struct error *err)
+{
+    struct posix_volume *self = self_of(volume);
+
+    TIDE_ASSERT(self->lock_fd < 0);
+    if (lock_folder(self, err) != 0)
+        return -1;
+    if (take_marker(self, existed, err) == 0)
+        return 0;
+    flock(self->base_fd, LOCK_UN);
+    return -1;
+}
+
+/* A marker that is there is locked as well: the original knows no other lock. */
+static int guard_volume(struct volume *volume, bool *existed, struct error *err)
+{
+    struct posix_volume *self = self_of(volume);
+    int fd;
+
+    TIDE_ASSERT(self->lock_fd < 0);
+    if (lock_folder(self, err) != 0)
+        return -1;
+    fd = openat(self->base_fd, MARKER, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *existed = fd >= 0;
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0)
+        error_set_errno(err, "cannot open %s/" MARKER, self->path);
+    else if (lock_marker(self, fd, err) >= 0) {
+        self->lock_fd = fd;
+        return 0;
+    } else {
+        close(fd);
+    }
+    flock(self->base_fd, LOCK_UN);
+    return -1;
+}
+
 static int unlock_volume(struct volume *volume, bool clean, struct error *err)
 {
     struct posix_volume *self = self_of(volume);
     int status = 0;
 
-    if (self->lock_fd < 0)
-        return 0;
-    if (clean && unlinkat(self->base_fd, MARKER, 0) != 0 && errno != ENOENT)
-        status = error_set_errno(err, "cannot remove %s/" MARKER, self->path);
-    if (clean && status == 0)
-        status = posix_sync_folder(self->base_fd, "", err);
-    flock(self->lock_fd, LOCK_UN);
-    close(self->lock_fd);
-    self->lock_fd = -1;
+    if (self->lock_fd >= 0) {
+        if (clean && unlinkat(self->base_fd, MARKER, 0) != 0 && errno != ENOENT)
+            status = error_set_errno(err, "cannot remove %s/" MARKER, self->path);
+        if (clean && status == 0)
+            status = posix_sync_folder(self->base_fd, "", err);
+        flock(self->lock_fd, LOCK_UN);
+        close(self->lock_fd);
+        self->lock_fd = -1;
+    }
+    flock(self->base_fd, LOCK_UN);
     return status;
 }
 
@@ -457,6 +505,7 @@ static const struct volume posix_functions = {
     .sync_all = sync_all,
     .space = space,
     .lock = lock_volume,
+    .guard = guard_volume,
     .unlock = unlock_volume,
     .open_kv = open_kv,
     .close = close_volume,

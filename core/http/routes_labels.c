@@ -38,13 +38,6 @@ static bool is_match(struct http_text name)
            (name.len == 5 && memcmp(name.at, "match", 5) == 0);
 }
 
-static bool is_plain_selector(const struct expr *expr)
-{
-    return expr->kind == EXPR_SELECTOR && expr->selector.shift.at == AT_NONE &&
-           expr->selector.shift.offset.ns == 0 && expr->selector.shift.offset.expr == NULL &&
-           expr->selector.extend == EXTEND_NONE;
-}
-
 static int add_set(const struct http_request *request, struct asked *asked, struct http_text text,
                    struct error *err)
 {
@@ -52,7 +45,7 @@ static int add_set(const struct http_request *request, struct asked *asked, stru
 
     if (tree == NULL)
         return error_note(err, "invalid parameter \"match[]\"");
-    if (!is_plain_selector(tree->root)) {
+    if (!expr_is_plain_selector(tree->root)) {
         query_tree_free(tree);
         return error_set(err, ERR_INVALID, "invalid parameter \"match[]\": not a series selector");
     }

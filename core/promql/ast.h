@@ -292,6 +292,8 @@ struct query_facts {
 };
 
 void query_tree_facts(const struct query_tree *tree, struct query_facts *facts);
+/** A selector of series and nothing else: no offset, @ or range (match[] of the API). */
+bool expr_is_plain_selector(const struct expr *expr);
 
 /* --- reshaping ---------------------------------------------------------------------------------
  */

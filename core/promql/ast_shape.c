@@ -185,3 +185,10 @@ size_t query_tree_clamp_steps(struct query_tree *tree, int64_t min_ns)
     expr_visit(tree->root, clamp_step_of, &clamping);
     return clamping.changed;
 }
+
+bool expr_is_plain_selector(const struct expr *expr)
+{
+    return expr->kind == EXPR_SELECTOR && expr->selector.shift.at == AT_NONE &&
+           expr->selector.shift.offset.ns == 0 && expr->selector.shift.offset.expr == NULL &&
+           expr->selector.extend == EXTEND_NONE;
+}

@@ -76,8 +76,9 @@ struct store {
     struct lock background_lock; /* one piece of background work at a time; see README.md */
 
     bool started_dirty;
-    int throttled; /* atomic: appends get ERR_BUSY until memory is free again */
-    int read_only; /* atomic: appends are refused with ERR_IO */
+    struct store_recovery recovered; /* immutable after open */
+    int throttled;                   /* atomic: appends get ERR_BUSY until memory is free again */
+    int read_only;                   /* atomic: appends are refused with ERR_IO */
 };
 
 static inline void gauge_count(uint64_t *gauge, int64_t by)

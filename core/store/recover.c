@@ -67,6 +67,7 @@ static void remove_strange(struct folder_scan *scan)
         int len = snprintf(path, sizeof(path), "%s/%s", scan->folder, name);
 
         at += strlen(name) + 1;
+        scan->recovery->done->strange++;
         if (len < 0 || (size_t)len >= sizeof(path))
             continue;
         log_warn("a file that is no series file is removed", "file=\"%s\"", path);
@@ -131,6 +132,7 @@ static int cut_file(struct recovery *recovery, uint64_t fp, uint64_t chunks, con
 {
     char name[SERIES_FILE_NAME_BYTES];
 
+    recovery->done->mended++;
     series_file_name(name, fp);
     log_warn("a series file is cut back", "file=%s chunks=%" PRIu64 " why=\"%s\"", name, chunks,
              why);
@@ -142,7 +144,7 @@ void recovery_quarantine(struct recovery *recovery, uint64_t fp, const struct la
 {
     struct error problem;
 
-    recovery->quarantined++;
+    recovery->done->quarantined++;
     counter_add(&recovery->store->counters.quarantined, 1);
     log_warn("a series file is quarantined", "fp=%016" PRIx64 " reason=\"%s\"", fp, reason);
     if (quarantine_series(recovery->volume, fp, labels, reason, &problem) != 0)
@@ -291,7 +293,7 @@ static int recover_active(struct recovery *recovery, const struct found_file *fi
     TIDE_ASSERT(series != NULL);
     result = stitch_locked(recovery, series, chunks, stat.mtime_ns, &first, &last, err);
     lock_release(&stripe->stripe_lock);
-    recovery->stitched++;
+    recovery->done->stitched++;
     return result;
 }
 
@@ -371,7 +373,7 @@ int recovery_adopt(struct recovery *recovery, uint64_t fp, const struct labels *
         return 1;
     result = recover_active(recovery, &file, 0, err);
     if (result == 0) {
-        recovery->found_again++;
+        recovery->done->found_again++;
         log_warn("the metric of a series file was found again", "fp=%016" PRIx64, fp);
         return 0;
     }
@@ -433,7 +435,7 @@ static int scan_folder(struct recovery *recovery, unsigned number, struct error 
     remove_strange(&scan);
     for (size_t i = 0; i < scan.count && result == 0; i++)
         result = recover_file(recovery, &scan.files[i], err);
-    recovery->files += scan.count;
+    recovery->done->files += scan.count;
     buf_destroy(&scan.strange);
     mem_free(scan.files);
     return result;
@@ -482,7 +484,7 @@ static void settle_missing(struct recovery *recovery, struct stripe *stripe)
         log_warn("a series is lost: its file is gone", "fp=%016" PRIx64, gone[i]);
         archive_delete(&recovery->archive, gone[i]);
         series_purge_locked(recovery->store, stripe, series_map_find_locked(stripe, gone[i]));
-        recovery->lost++;
+        recovery->done->lost++;
     }
     lock_release(&stripe->stripe_lock);
     mem_free(gone);
@@ -546,7 +548,8 @@ static int scan_all(struct recovery *recovery, struct error *err)
 
 int recover(struct store *store, struct error *err)
 {
-    struct recovery recovery = {.store = store, .volume = store->folder->volume};
+    struct recovery recovery = {
+        .store = store, .volume = store->folder->volume, .done = &store->recovered};
     int result;
 
     log_warn("the storage was not closed cleanly: it is being recovered", NULL);
@@ -559,10 +562,10 @@ int recover(struct store *store, struct error *err)
         result = archive_write(store->folder->archive, &recovery.archive, true, err);
     }
     log_warn("recovery ended",
-             "files=%" PRIu64 " stitched=%" PRIu64 " found_again=%" PRIu64 " quarantined=%" PRIu64
-             " lost=%" PRIu64,
-             recovery.files, recovery.stitched, recovery.found_again, recovery.quarantined,
-             recovery.lost);
+             "files=%" PRIu64 " stitched=%" PRIu64 " mended=%" PRIu64 " found_again=%" PRIu64
+             " quarantined=%" PRIu64 " lost=%" PRIu64,
+             recovery.done->files, recovery.done->stitched, recovery.done->mended,
+             recovery.done->found_again, recovery.done->quarantined, recovery.done->lost);
     archive_batch_destroy(&recovery.archive);
     mem_free(recovery.seen.fps);
     mem_free(recovery.orphans.fps);

@@ -21,11 +21,7 @@ struct recovery {
     struct archive_batch archive; /* corrections, written at the end */
     struct fp_list seen;          /* files of known series */
     struct fp_list orphans;       /* files of unknown ones; sorted when recover_orphans begins */
-    uint64_t files;
-    uint64_t stitched;
-    uint64_t found_again;
-    uint64_t quarantined;
-    uint64_t lost;
+    struct store_recovery *done;  /* counts */
 };
 
 void recovery_quarantine(struct recovery *recovery, uint64_t fp, const struct labels *labels,

@@ -147,6 +147,11 @@ struct store *store_open(const struct store_options *options, struct store_progr
     return store;
 }
 
+void store_recovery_get(const struct store *store, struct store_recovery *out)
+{
+    *out = store->recovered;
+}
+
 int store_close(struct store *store, struct error *err)
 {
     int result = 0;

@@ -106,6 +106,19 @@ TIDE_NODISCARD int store_close(struct store *store, struct error *err);
 /** Frees without saving anything, as a crash would: DIRTY stays. For specs and failed starts. */
 void store_abandon(struct store *store);
 
+/* What crash recovery did when the store was opened; all 0 when it did not run. */
+struct store_recovery {
+    uint64_t files;       /* series files that were looked at */
+    uint64_t stitched;    /* brought to agree with heads.db */
+    uint64_t mended;      /* damaged records were taken out, or the end was cut off */
+    uint64_t found_again; /* of a series whose metric was found elsewhere */
+    uint64_t quarantined; /* moved to orphaned/ */
+    uint64_t lost;        /* series of which nothing was left */
+    uint64_t strange;     /* files that are no series file: removed */
+};
+
+void store_recovery_get(const struct store *store, struct store_recovery *out);
+
 /** How the floors above read. Lives as long as the store; thread-safe. */
 const struct querier *store_querier(struct store *store);
 

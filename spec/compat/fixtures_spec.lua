@@ -3,28 +3,15 @@
 local ffi = require "ffi"
 local tide = require "spec.support.tide"
 local engine = require "spec.unit.store.engine"
+local fixtures = require "spec.support.fixtures"
 
 local FOREVER = 9223372036854775807LL
-
-local function unpack_fixture(name)
-  local folder = engine.folder()
-  assert(os.execute(("tar -xzf spec/data/prom1x/%s.tar.gz -C %s"):format(name, folder)) == 0)
-  return folder .. "/" .. name, folder
-end
 
 local function open(path)
   return engine.open { data_dir = path, retention_ms = FOREVER }
 end
 
-local function metric_key(metric)
-  local names = {}
-  for name in pairs(metric) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do names[i] = name .. "\0" .. metric[name] end
-  return table.concat(names, "\1")
-end
-
--- { [metric_key] = { fp = hex, times = {...}, bits = {...} } } of all series.
+-- { [metric] = { fp = hex, times = {...}, bits = {...} } } of all series.
 local function read_all(store)
   local found = {}
   local hex = ffi.new("char[17]")
@@ -37,7 +24,7 @@ local function read_all(store)
     end
     engine.C.fingerprint_format(hex, series.fp)
     one.fp = ffi.string(hex)
-    local key = metric_key(engine.metric(series.labels))
+    local key = fixtures.key(engine.metric(series.labels))
     assert(not found[key], "a metric twice")
     found[key] = one
   end)
@@ -54,7 +41,7 @@ end
 local function compare(expected, found, longer)
   for _, series in ipairs(expected.series) do
     local name = series.fingerprint
-    local got = found[metric_key(series.metric)]
+    local got = found[fixtures.key(series.metric)]
     assert(got, name .. " is missing")
     assert.equal(name, got.fp)
     if not longer then assert.equal(#series.samples, #got.times, name) end
@@ -89,12 +76,6 @@ local function compare_labels(expected, store)
   end
 end
 
-local function exists(path)
-  local file = io.open(path)
-  if file then file:close() end
-  return file ~= nil
-end
-
 local clean = {
   "clean-delta", "clean-doubledelta", "clean-varbit", "mixed-encodings", "archived", "wide",
   "collisions", "heads-v1", "heads-v2-offset", "quarantined", "dotfiles-only",
@@ -105,7 +86,7 @@ for _, name in ipairs(clean) do
     local expected = tide.vectors("prom1x/" .. name .. ".expected.json")
     local path, folder
 
-    setup(function() path, folder = unpack_fixture(name) end)
+    setup(function() path, folder = fixtures.unpack(name) end)
     teardown(function() engine.remove(folder) end)
 
     it("opens with every sample and label", function()
@@ -115,7 +96,7 @@ for _, name in ipairs(clean) do
       compare(expected, read_all(store))
       compare_labels(expected, store)
       assert(store:close())
-      assert.is_false(exists(path .. "/DIRTY"))
+      assert.is_false(fixtures.exists(path .. "/DIRTY"))
     end)
 
     it("holds the same after a clean stop", function()
@@ -137,7 +118,7 @@ for _, name in ipairs(clean) do
       local store = assert(open(path))
       store:run "persist"
       store:abandon()
-      assert.is_true(exists(path .. "/DIRTY"))
+      assert.is_true(fixtures.exists(path .. "/DIRTY"))
       store = assert(open(path))
       assert.is_true(store:stats().started_dirty)
       compare(expected, read_all(store))
@@ -156,7 +137,7 @@ describe("a folder that must be refused", function()
   }
   for name, text in pairs(texts) do
     it(name .. " is", function()
-      local path, folder = unpack_fixture(name)
+      local path, folder = fixtures.unpack(name)
       local store, problem = open(path)
       assert.is_nil(store)
       assert.truthy(problem:find(text, 1, true), problem)
@@ -169,12 +150,12 @@ describe("a crashed folder", function()
   for _, name in ipairs { "crashed", "crashed-torn", "heads-cut-clean" } do
     it(name .. " has at least what the original saved", function()
       local expected = tide.vectors("prom1x/" .. name .. ".expected.json")
-      local path, folder = unpack_fixture(name)
+      local path, folder = fixtures.unpack(name)
       local store = assert(open(path))
       assert.is_true(store:stats().started_dirty)
       compare(expected, read_all(store), true)
       assert(store:close())
-      assert.is_false(exists(path .. "/DIRTY"))
+      assert.is_false(fixtures.exists(path .. "/DIRTY"))
       store = assert(open(path))
       assert.is_false(store:stats().started_dirty)
       compare(expected, read_all(store), true)

@@ -33,6 +33,7 @@ end
 
 local function value_of(value)
   if value == cjson.null then return 0 / 0 end
+  if value == "StaleNaN" then return tide.double("7ff0000000000002") end
   return tonumber(value) or ({ Infinity = 1 / 0, ["-Infinity"] = -1 / 0 })[value]
 end
 
@@ -64,7 +65,9 @@ local function compare(expected, found, exactly)
     for _, sample in ipairs(got) do at[sample[1]] = sample[2] end
     for _, sample in ipairs(series.samples) do
       local want, value = tide.double(sample[3]), at[sample[1]]
-      assert(value == want or (want ~= want and value ~= value), series.fingerprint)
+      local stale = sample[3] == "7ff0000000000002"
+      assert(value == want or (want ~= want and value ~= value and
+        stale == (tide.bits(value) == "7ff0000000000002")), series.fingerprint)
     end
     count = count + 1
   end

@@ -217,12 +217,25 @@ static struct volume_writer *replace(struct volume *volume, const char *name, st
     return posix_writer_new(self_of(volume)->base_fd, name, err);
 }
 
+/* A file with a second name is made its own before it is cut. */
+static int cut_apart(struct posix_volume *self, const char *name, struct error *err)
+{
+    struct stat st;
+
+    if (fstatat(self->base_fd, name, &st, 0) == 0 && st.st_nlink > 1)
+        return unshare(self, name, err);
+    return 0;
+}
+
 static int truncate_file(struct volume *volume, const char *name, uint64_t size, struct error *err)
 {
-    int fd = openat(self_of(volume)->base_fd, name, O_WRONLY | O_CLOEXEC);
+    struct posix_volume *self = self_of(volume);
     struct stat st;
-    int status = 0;
+    int status = 0, fd;
 
+    if (cut_apart(self, name, err) != 0)
+        return -1;
+    fd = openat(self->base_fd, name, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return missing_or_io(name, "open", err);
     if (fstat(fd, &st) != 0)

@@ -125,17 +125,29 @@ static int relieve(struct store *store, struct error *err)
     return result;
 }
 
+static int persist_due(struct store *store, struct error *err)
+{
+    uint64_t persisted;
+
+    do {
+        if (persist_round(store, false, &persisted, err) != 0)
+            return -1;
+    } while (persisted != 0);
+    return 0;
+}
+
+int background_breathe(struct store *store, struct error *err)
+{
+    return persist_due(store, err) == 0 ? relieve(store, err) : -1;
+}
+
 static int tick_locked(struct store *store, struct error *err)
 {
     struct folder *folder = store->folder;
-    uint64_t persisted;
-    int result = 0;
+    int result;
 
     quarantine_damaged(store);
-    do {
-        if (persist_round(store, false, &persisted, err) != 0)
-            result = -1;
-    } while (result == 0 && persisted != 0);
+    result = persist_due(store, err);
     if (maintain_due(store, err) != 0 || relieve(store, err) != 0)
         result = -1;
     block_cache_expire(&store->cache, folder->expire_shard++, store_now_s(store),

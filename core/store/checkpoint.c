@@ -79,47 +79,48 @@ int resolve_stripe(struct store *store, struct stripe *stripe, struct error *err
  * is not persisted yet is the last chunk with a payload, and so an open head to the next reader:
  * the format knows no other way, and no sample is lost by it. */
 static bool put_record(struct store *store, const struct series *series,
-                       struct heads_series *record, struct heads_capture *capture)
+                       const struct heads_file *file, bool only_file, struct heads_capture *capture)
 {
+    struct heads_series record = {
+        .fp = series->fp,
+        .chunks = capture->chunks,
+        .mtime_ns = file->chunks != 0 ? file->mtime_ns : HEADS_MTIME_UNKNOWN,
+        .offset = file->chunks,
+        .saved_first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
+    };
     struct labels *labels;
 
-    for (uint32_t i = series->persisted; i < series->chunk_count; i++) {
+    for (uint32_t i = series->persisted; i < series->chunk_count && !only_file; i++) {
         const struct full_chunk *chunk = series->chunks[i];
 
-        capture->chunks[record->count++] =
+        capture->chunks[record.count++] =
             (struct heads_chunk){chunk->first_ms, chunk->last_ms, chunk->payload, chunk->encoding};
     }
-    if (series_has_head(series)) {
+    if (series_has_head(series) && !only_file) {
         chunk_head_payload(&series->head, capture->head);
-        capture->chunks[record->count++] =
-            (struct heads_chunk){series->head.first_ms, series->head.last_ms, capture->head,
-                                 series->head.encoding};
+        capture->chunks[record.count++] = (struct heads_chunk){
+            series->head.first_ms, series->head.last_ms, capture->head, series->head.encoding};
     }
-    if (record->count == 0) {
-        if (record->offset <= 0)
+    if (record.count == 0) {
+        if (file->chunks <= 0)
             return false;
         capture->chunks[0] =
-            (struct heads_chunk){series->tail_first_ms, series->last_ms, NULL, -1};
-        record->count = 1;
-        record->watermark = 1;
-        record->offset--;
+            (struct heads_chunk){file->tail_first_ms, file->tail_last_ms, NULL, -1};
+        record.count = 1;
+        record.watermark = 1;
+        record.offset--;
     }
     labels = series_labels_locked(store, series);
-    record->labels = labels;
-    heads_record_put(&capture->records, record);
+    record.labels = labels;
+    heads_record_put(&capture->records, &record);
     labels_unref(labels);
     return true;
 }
 
-bool heads_capture_series(struct store *store, const struct series *series, int64_t file_chunks,
-                          int64_t mtime_ns, struct heads_capture *capture)
+bool heads_capture_series(struct store *store, const struct series *series,
+                          const struct heads_file *file, bool only_file,
+                          struct heads_capture *capture)
 {
-    struct heads_series record = {
-        .fp = series->fp,
-        .mtime_ns = file_chunks != 0 ? mtime_ns : HEADS_MTIME_UNKNOWN,
-        .offset = file_chunks,
-        .saved_first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
-    };
     size_t need = (size_t)series->chunk_count + 1;
 
     if (capture->chunk_cap < need) {
@@ -127,8 +128,7 @@ bool heads_capture_series(struct store *store, const struct series *series, int6
         capture->chunks =
             mem_realloc(capture->chunks, capture->chunk_cap * sizeof(*capture->chunks));
     }
-    record.chunks = capture->chunks;
-    if (!put_record(store, series, &record, capture))
+    if (!put_record(store, series, file, only_file, capture))
         return false;
     capture->count++;
     capture->series++;
@@ -162,7 +162,10 @@ struct capture {
 
 static void capture_series(struct store *store, struct series *series, struct capture *capture)
 {
-    heads_capture_series(store, series, series->file_chunks, series->mtime_ns, &capture->heads);
+    struct heads_file file = {series->file_chunks, series->mtime_ns, series->tail_first_ms,
+                              series->last_ms};
+
+    heads_capture_series(store, series, &file, false, &capture->heads);
     if (series->dirty) {
         series->dirty = false;
         gauge_count(&store->counters.dirty_series, -1);
@@ -281,13 +284,18 @@ static void add_mapping(void *ctx, const struct mapping *mapping)
     mappings_add(ctx, mapping->raw, mapping->unique, mapping->unique_len, mapping->fp);
 }
 
+void mappings_collect(struct store *store, struct mappings *mappings)
+{
+    mapper_walk(&store->mapper, add_mapping, mappings);
+}
+
 int mappings_save(struct store *store, struct error *err)
 {
     uint64_t changes = __atomic_load_n(&store->mapper.changes, __ATOMIC_RELAXED);
     struct mappings mappings = {0};
     int result;
 
-    mapper_walk(&store->mapper, add_mapping, &mappings);
+    mappings_collect(store, &mappings);
     result = mappings_write(store->folder->volume, &mappings, err);
     mappings_destroy(&mappings);
     if (result == 0)

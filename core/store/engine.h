@@ -41,6 +41,8 @@ struct store_counters {
     struct counter inconsistencies;
     struct counter cache_hits;
     struct counter cache_misses;
+    struct counter snapshots;
+    struct counter snapshots_failed;
     uint64_t active;   /* series in memory */
     uint64_t archived; /* series of which only the file has samples */
     uint64_t open_heads;

@@ -11,6 +11,7 @@
 #include "disk/archive.h"
 #include "disk/heads.h"
 #include "disk/label_index.h"
+#include "disk/mappings.h"
 #include "disk/series_file.h"
 #include "disk/volume.h"
 #include "store/engine.h"
@@ -66,14 +67,22 @@ struct heads_capture {
     size_t chunk_cap;
     uint8_t head[CHUNK_BYTES];
 };
+/* The series file that goes with a record. */
+struct heads_file {
+    int64_t chunks; /* or FILE_CHUNKS_UNKNOWN */
+    int64_t mtime_ns;
+    int64_t tail_first_ms; /* its last chunk, if it has one */
+    int64_t tail_last_ms;
+};
 /**
  * Adds the record of an active series, under its stripe.
  *
- * @param file_chunks, mtime_ns  of the series file that goes with the record
+ * @param only_file  leave out what is in memory only
  * @return false: it has no samples, nothing was added
  */
-bool heads_capture_series(struct store *store, const struct series *series, int64_t file_chunks,
-                          int64_t mtime_ns, struct heads_capture *capture);
+bool heads_capture_series(struct store *store, const struct series *series,
+                          const struct heads_file *file, bool only_file,
+                          struct heads_capture *capture);
 /** Writes what is gathered if it is at least so many bytes. */
 int heads_capture_flush(struct heads_capture *capture, struct heads_writer *writer, size_t least,
                         struct error *err);
@@ -92,6 +101,8 @@ int recover(struct store *store, struct error *err);
 /* checkpoint.c */
 int checkpoint_write(struct store *store, struct error *err);
 int mappings_save(struct store *store, struct error *err);
+/** Adds all mappings to a list. */
+void mappings_collect(struct store *store, struct mappings *mappings);
 /** Finds out how many chunks the file has, its time, and where its last chunk begins. */
 int resolve_file(struct store *store, uint64_t fp, struct error *err);
 /** The same for all series of a stripe of which that is not known; outside its lock. */
@@ -105,6 +116,11 @@ int persist_round(struct store *store, bool all, uint64_t *persisted, struct err
 /* indexer.c */
 /** Writes changed label sets; `all`: also those that changed little. */
 int index_flush(struct store *store, bool all, struct error *err);
+
+/* background.c */
+/** For long pieces of background work, between two steps: rounds of persistence that are due, and
+ * memory under its target. Nothing is archived, dropped or purged. */
+int background_breathe(struct store *store, struct error *err);
 
 /* retention.c */
 /** Drops what ends before `before_ms` from one series' file, if it is worth a rewrite. */

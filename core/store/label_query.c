@@ -116,6 +116,35 @@ size_t label_table_value_count(struct label_table *table, const char *name, size
     return count;
 }
 
+static bool copy_value(void *ctx, uint32_t pair, const char *value, uint32_t len)
+{
+    struct value_copies *copies = ctx;
+
+    if (copies->count == copies->cap) {
+        copies->cap = copies->cap != 0 ? copies->cap * 2 : 64;
+        copies->pairs = mem_realloc(copies->pairs, copies->cap * sizeof(uint32_t));
+        copies->lens = mem_realloc(copies->lens, copies->cap * sizeof(uint32_t));
+    }
+    copies->pairs[copies->count] = pair;
+    copies->lens[copies->count++] = len;
+    buf_append(&copies->texts, value, len);
+    return true;
+}
+
+void value_copies_take(struct label_table *table, const char *name, size_t name_len,
+                       struct value_copies *copies)
+{
+    label_table_walk_values(table, name, name_len, copy_value, copies);
+}
+
+void value_copies_destroy(struct value_copies *copies)
+{
+    buf_destroy(&copies->texts);
+    mem_free(copies->pairs);
+    mem_free(copies->lens);
+    *copies = (struct value_copies){0};
+}
+
 void label_table_walk_names(struct label_table *table, label_name_visitor *visit, void *ctx)
 {
     lock_acquire(&table->names_lock);

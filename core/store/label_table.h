@@ -102,6 +102,17 @@ typedef bool label_value_visitor(void *ctx, uint32_t pair, const char *value, ui
  */
 void label_table_walk_values(struct label_table *table, const char *name, size_t name_len,
                              label_value_visitor *visit, void *ctx);
+/* Pairs of a name with their values, copied: for what needs the shards' locks. Zeroed is empty. */
+struct value_copies {
+    struct buf texts; /* of all, in order, not terminated */
+    uint32_t *pairs;
+    uint32_t *lens;
+    size_t count;
+    size_t cap;
+};
+void value_copies_take(struct label_table *table, const char *name, size_t name_len,
+                       struct value_copies *copies);
+void value_copies_destroy(struct value_copies *copies);
 /** Number of values of a name. */
 size_t label_table_value_count(struct label_table *table, const char *name, size_t name_len);
 

@@ -4,6 +4,7 @@
 #include "disk/mappings.h"
 #include "disk/version.h"
 #include "store/folder.h"
+#include "store/snapshot_parts.h"
 
 static struct folder *folder_new(struct store *store)
 {
@@ -79,6 +80,7 @@ static int lock_volume(struct store *store, struct error *err)
     if (folder->volume->lock(folder->volume, &folder->marked_dirty, err) != 0)
         return -1;
     folder->locked = true;
+    snapshot_sweep(folder->volume, SNAPSHOTS_FOLDER);
     folder->marked_dirty = folder->marked_dirty || store->options.force_recovery;
     return 0;
 }

@@ -87,30 +87,6 @@ static bool visit_name_values(void *ctx, const char *name, uint32_t len, uint32_
     return true;
 }
 
-/* Pairs of a name with their values, copied: counting their series needs the shards' locks. */
-struct value_copies {
-    struct buf texts;
-    uint32_t *pairs;
-    uint32_t *lens;
-    size_t count;
-    size_t cap;
-};
-
-static bool copy_value(void *ctx, uint32_t pair, const char *value, uint32_t len)
-{
-    struct value_copies *copies = ctx;
-
-    if (copies->count == copies->cap) {
-        copies->cap = copies->cap != 0 ? copies->cap * 2 : 64;
-        copies->pairs = mem_realloc(copies->pairs, copies->cap * sizeof(uint32_t));
-        copies->lens = mem_realloc(copies->lens, copies->cap * sizeof(uint32_t));
-    }
-    copies->pairs[copies->count] = pair;
-    copies->lens[copies->count++] = len;
-    buf_append(&copies->texts, value, len);
-    return true;
-}
-
 /* Values of one name by series; as "name=value" if `with_name`. Returns bytes of all values in all
  * their series. */
 static uint64_t top_values(struct top *top, const char *name, size_t name_len, bool with_name)
@@ -120,7 +96,7 @@ static uint64_t top_values(struct top *top, const char *name, size_t name_len, b
     uint64_t bytes = 0;
     size_t at = 0;
 
-    label_table_walk_values(&top->store->labels, name, name_len, copy_value, &copies);
+    value_copies_take(&top->store->labels, name, name_len, &copies);
     for (size_t i = 0; i < copies.count; at += copies.lens[i++]) {
         uint64_t series = label_table_pair_count(&top->store->labels, copies.pairs[i]);
 
@@ -136,9 +112,7 @@ static uint64_t top_values(struct top *top, const char *name, size_t name_len, b
         top_put(top, (const char *)text.data, text.len, series);
     }
     buf_destroy(&text);
-    buf_destroy(&copies.texts);
-    mem_free(copies.pairs);
-    mem_free(copies.lens);
+    value_copies_destroy(&copies);
     return bytes;
 }
 
@@ -308,6 +282,16 @@ static void show_background(struct store *store, struct metrics *metrics)
                      __ATOMIC_RELEASE);
 }
 
+static void show_removal(struct metrics *metrics, struct store_counters *counters)
+{
+    static const char snapshots[] = "tidemark_snapshots_total";
+    static const char help[] = "Snapshots that were asked for, by outcome.";
+
+    show(metrics, METRIC_COUNTER, snapshots, help, "outcome=\"made\"", &counters->snapshots);
+    show(metrics, METRIC_COUNTER, snapshots, help, "outcome=\"failed\"",
+         &counters->snapshots_failed);
+}
+
 void store_show_metrics(struct store *store)
 {
     struct metrics *metrics = store->options.metrics;
@@ -354,6 +338,7 @@ void store_show_metrics(struct store *store)
                      "The number of label sets waiting to be written to the index.", "",
                      read_index_queue, store);
     show_background(store, metrics);
+    show_removal(metrics, counters);
     show_series_ops(metrics, counters);
     show_chunk_ops(metrics, counters);
     show(metrics, METRIC_COUNTER, "tidemark_unreadable_chunks_total",

@@ -171,8 +171,8 @@ void series_file_drop_discard(struct series_drop *drop)
     drop->replacement = NULL;
 }
 
-static int write_chunks(struct volume_writer *writer, const struct series_chunk *chunks,
-                        size_t count, struct error *err)
+int series_records_write(struct volume_writer *writer, const struct series_chunk *chunks,
+                         size_t count, struct error *err)
 {
     uint8_t *bytes = mem_alloc(BATCH_BYTES);
     size_t done = 0;
@@ -210,7 +210,7 @@ static int write_replacement(struct volume *volume, struct series_drop *drop,
     if ((kept > 0 && writer->copy(writer, name, drop->keep_from * SERIES_RECORD_BYTES,
                                   kept * SERIES_RECORD_BYTES, err) != 0) ||
         (drop->new_count > 0 &&
-         write_chunks(writer, chunks + drop->new_skipped, drop->new_count, err) != 0) ||
+         series_records_write(writer, chunks + drop->new_skipped, drop->new_count, err) != 0) ||
         writer->finish(writer, sync, err) != 0) {
         series_file_drop_discard(drop);
         return -1;

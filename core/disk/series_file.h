@@ -79,6 +79,10 @@ TIDE_NODISCARD int series_file_read(struct volume *volume, uint64_t fp, uint64_t
 
 /** The header of a record that series_file_read returned; its payload follows. Pure. */
 struct series_record series_record_get(const uint8_t *record);
+/** Writes whole records through a writer that replaces a series file. 0, or -1 with err: IO. */
+TIDE_NODISCARD int series_records_write(struct volume_writer *writer,
+                                        const struct series_chunk *chunks, size_t count,
+                                        struct error *err);
 /** The 17 bytes. Pure. */
 void series_record_put(uint8_t *out, const struct series_chunk *chunk);
 

@@ -57,7 +57,9 @@ struct push {
     int64_t latest_ms; /* bound for samples of the future */
     uint32_t now_s;
     uint32_t version;
+    bool edits_full; /* late samples take too much memory */
     uint64_t stored; /* new samples, without repeats */
+    uint64_t late;   /* of these, not newer than the newest of their series */
     int64_t heads_opened;
     int64_t chunks_completed;
 };
@@ -157,6 +159,8 @@ static void refuse_sample(struct push *push, size_t i, enum refusal reason, int6
     static const char *const texts[] = {
         [REFUSED_OUT_OF_ORDER] = "older than the newest sample of the series, at",
         [REFUSED_DUPLICATE] = "another value is stored for this time,",
+        [REFUSED_TOO_OLD] =
+            "too much older (storage.out_of_order) than the newest of the series, at",
         [REFUSED_FUTURE] = "too far in the future: the latest allowed is",
     };
 
@@ -171,7 +175,7 @@ static bool same_value(double a, double b)
     return a == b || (a != a && b != b);
 }
 
-/* A sample at or before the newest one: identical repeats are fine (behaviour section 5). */
+/* A sample at or before the newest one, as in 1.x: identical repeats are fine. */
 static void judge_late(struct push *push, size_t i, struct series *series, int64_t time_ms,
                        double value)
 {
@@ -185,6 +189,40 @@ static void judge_late(struct push *push, size_t i, struct series *series, int64
         push->result->accepted++;
     else
         refuse_sample(push, i, REFUSED_DUPLICATE, time_ms, series->last_ms);
+}
+
+static bool is_repeat(const struct series *series, int64_t time_ms, double value)
+{
+    return time_ms == series->last_ms && series->value_known &&
+           double_bits(series->last_value) == double_bits(value);
+}
+
+/* A sample at or before the newest one. 0, or -1: no room for more of these. */
+static int apply_late(struct push *push, size_t i, struct series *series, int64_t time_ms,
+                      double value, struct error *err)
+{
+    const struct store_options *options = &push->store->options;
+
+    if (options->out_of_order_ms == 0) {
+        judge_late(push, i, series, time_ms, value);
+        return 0;
+    }
+    if (is_repeat(series, time_ms, value)) {
+        push->result->accepted++;
+        return 0;
+    }
+    if ((uint64_t)series->last_ms - (uint64_t)time_ms > (uint64_t)options->out_of_order_ms) {
+        refuse_sample(push, i, REFUSED_TOO_OLD, time_ms, series->last_ms);
+        return 0;
+    }
+    if (edits_puts(series) >= EDITS_MAX_PUTS || push->edits_full)
+        return error_set(err, ERR_BUSY, "too many late samples wait to be merged: try again");
+    push->result->accepted++;
+    if (edits_put(push->store, series, time_ms, value, options->duplicates)) {
+        push->stored++;
+        push->late++;
+    }
+    return 0;
 }
 
 static void note_completed(struct push *push, struct series *series, int completed)
@@ -213,7 +251,8 @@ static int apply_samples(struct push *push, size_t i, struct series *series, str
             continue;
         }
         if (TIDE_UNLIKELY(series->has_samples && times[k] <= series->last_ms)) {
-            judge_late(push, i, series, times[k], values[k]);
+            if (apply_late(push, i, series, times[k], values[k], err) != 0)
+                return -1;
             continue;
         }
         completed = series_append(&push->store->pool, series, push->store->options.chunk_encoding,
@@ -268,11 +307,12 @@ static int apply_entry(struct push *push, size_t i, struct error *err)
         appender->again[appender->again_count++] = i;
         return 0;
     }
-    if (series->broken || apply_samples(push, i, series, err) != 0)
-        result = error_set(err, ERR_BUSY, "series %016" PRIx64 " is being quarantined", series->fp);
-    if (result != 0 && !series->broken) {
+    if (!series->broken)
+        result = apply_samples(push, i, series, err);
+    if (result != 0 && err->code == ERR_CORRUPT && !series->broken)
         series->broken = damage_list_put(&push->store->damage, series->fp, err->text);
-    }
+    if (series->broken)
+        result = error_set(err, ERR_BUSY, "series %016" PRIx64 " is being quarantined", series->fp);
     lock_release(&stripe->stripe_lock);
     return result;
 }
@@ -311,6 +351,8 @@ static void count_push(struct push *push, const uint64_t *refused_before)
     const struct append_result *after = push->result;
 
     counter_add(&counters->ingested, push->stored);
+    if (push->late != 0)
+        counter_add(&counters->late_samples, push->late);
     for (size_t i = 0; i < REFUSED_REASONS; i++) {
         uint64_t more = after->refused[i] - refused_before[i];
 
@@ -341,6 +383,8 @@ int store_append(struct appender *appender, const struct batch *batch, struct ap
         .result = result,
         .now_s = store_now_s(store),
         .version = policy_version(store),
+        .edits_full = gauge_read(&store->counters.edit_bytes) >
+                      store->options.memory_target_bytes / EDITS_SHARE,
     };
     int status;
 

@@ -1,7 +1,9 @@
 /* append.h - what becomes of a pushed batch: the verdict on every sample.
  *
- * The rules are those of storage 1.x (behaviour section 5) with bounds on future samples and
- * labels in front. */
+ * Bounds on labels and on future samples come first. A sample that is not newer than the newest of
+ * its series is late: it is kept within a window (store_options.out_of_order_ms), and where it
+ * meets another of its time, a rule says which counts; without a window the rules are those of
+ * storage 1.x (behaviour section 5). */
 #ifndef TIDE_STORE_APPEND_H
 #define TIDE_STORE_APPEND_H
 
@@ -10,8 +12,9 @@
 #include "store/batch.h"
 
 enum refusal {
-    REFUSED_OUT_OF_ORDER, /* older than the series' newest sample */
-    REFUSED_DUPLICATE,    /* the newest time again, with another value */
+    REFUSED_OUT_OF_ORDER, /* older than the series' newest sample (out_of_order 0) */
+    REFUSED_DUPLICATE,    /* the newest time again, with another value (out_of_order 0) */
+    REFUSED_TOO_OLD,      /* older than the newest by more than storage.out_of_order */
     REFUSED_FUTURE,       /* later than now + limits.future */
     REFUSED_LABELS,       /* names, values, counts or lengths not allowed */
     REFUSED_SERIES_LIMIT, /* would be a new series, and there are too many */

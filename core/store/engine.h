@@ -7,6 +7,7 @@
 #include "store/append.h"
 #include "store/block_cache.h"
 #include "store/damage.h"
+#include "store/edits.h"
 #include "store/epoch.h"
 #include "store/label_table.h"
 #include "store/mapper.h"
@@ -39,12 +40,18 @@ struct store_counters {
     struct counter chunks_bad; /* could not be read */
     struct counter persist_errors;
     struct counter inconsistencies;
+    struct counter late_samples; /* kept, of any age */
+    struct counter merges;       /* files rewritten for edits */
+    struct counter merges_equal; /* found to say nothing new */
+    struct counter merge_errors;
     struct counter cache_hits;
     struct counter cache_misses;
     struct counter snapshots;
     struct counter snapshots_failed;
-    uint64_t active;   /* series in memory */
-    uint64_t archived; /* series of which only the file has samples */
+    uint64_t edit_puts;  /* late samples that wait to be folded or merged */
+    uint64_t edit_bytes; /* what they and the marks take */
+    uint64_t active;     /* series in memory */
+    uint64_t archived;   /* series of which only the file has samples */
     uint64_t open_heads;
     uint64_t chunks;            /* complete ones in memory */
     uint64_t chunks_to_persist; /* complete ones that no file has */
@@ -74,6 +81,7 @@ struct store {
 
     struct folder *folder;       /* folder.h; NULL: memory only */
     struct persist_queue *queue; /* NULL: memory only */
+    struct merge_queue *merges;  /* likewise */
     struct damage_list damage;
     struct lock background_lock; /* one piece of background work at a time; see README.md */
 
@@ -198,6 +206,42 @@ struct persist_queue {
 };
 
 void persist_queue_put(struct persist_queue *queue, uint32_t id, uint32_t now_s);
+
+/* --- edits_fold.c, merge_queue.c: late samples on their way into chunks and files ---------------
+ */
+
+/** Lays what is pending from `from_ms` on over the chunks that no file has; they are others then.
+ * Under the stripe. 0, or -1 with err: CORRUPT (of a chunk in memory). */
+int edits_fold_chunks(struct store *store, struct series *series, int64_t from_ms,
+                      struct error *err);
+
+enum merge_urgency { MERGE_WAITS, MERGE_NEXT };
+
+struct merge_ticket {
+    uint32_t id;
+    uint32_t due_s;
+};
+
+/* Ids of series that have edits for their file. A leaf. */
+struct merge_queue {
+    struct lock leaf_lock;        /* guards all of it */
+    struct merge_ticket *waiting; /* from `first` on, in order of due_s */
+    size_t first;
+    size_t count;
+    size_t cap;
+    uint32_t *next; /* whatever the time */
+    size_t next_count;
+    size_t next_cap;
+};
+
+void merge_queue_init(struct merge_queue *queue);
+void merge_queue_destroy(struct merge_queue *queue);
+/** `due_s`: for MERGE_WAITS; never less than that of the ticket before. */
+void merge_queue_put(struct merge_queue *queue, uint32_t id, uint32_t due_s,
+                     enum merge_urgency urgency);
+/** Takes at most `max` ids that are due (`all`: or not). */
+size_t merge_queue_take(struct merge_queue *queue, uint32_t now_s, bool all, uint32_t *ids,
+                        size_t max);
 
 int store_label_names(void *ctx, const struct label_request *request, struct text_list *out,
                       struct error *err);

@@ -16,6 +16,8 @@ static struct folder *folder_new(struct store *store)
     store->folder = folder;
     store->queue = mem_zalloc(1, sizeof(*store->queue));
     lock_init(&store->queue->leaf_lock);
+    store->merges = mem_alloc(sizeof(*store->merges));
+    merge_queue_init(store->merges);
     return folder;
 }
 
@@ -33,6 +35,9 @@ static void folder_free(struct store *store)
     lock_destroy(&store->queue->leaf_lock);
     mem_free(store->queue->ids);
     mem_free(store->queue);
+    merge_queue_destroy(store->merges);
+    mem_free(store->merges);
+    store->merges = NULL;
     store->folder = NULL;
     store->queue = NULL;
 }

@@ -1,9 +1,9 @@
 /* read.c - the samples of one series into columns (querier.h).
  *
- * Under the stripe: references on the complete chunks and a copy of the head's used bytes, nothing
- * else. Outside: older chunks from the file, in runs of consecutive records, then those. What is
- * in memory and in the file at once is told apart by time, so it does not matter whether a chunk
- * was persisted, dropped or archived in between. */
+ * Under the stripe: references on the complete chunks, a copy of the head's used bytes and of the
+ * edits in range, nothing else. Outside: older chunks from the file, in runs of consecutive
+ * records, then those. What is in memory and in the file at once is told apart by time, so it does
+ * not matter whether a chunk was persisted, dropped or archived in between. */
 #include "base/mem.h"
 #include "store/engine.h"
 
@@ -21,6 +21,7 @@ struct snapshot {
     uint8_t head_encoding;
     size_t head_len; /* 0: no head that is wanted */
     uint8_t head[CHUNK_BYTES];
+    struct edits_view edits; /* to be laid over what is read */
 };
 
 static void take_chunks(struct snapshot *snapshot, const struct series *series, int64_t from_ms,
@@ -48,6 +49,7 @@ static bool take_snapshot(struct store *store, uint32_t id, uint64_t fp, int64_t
     snapshot->chunk_count = 0;
     snapshot->chunks = snapshot->stack;
     snapshot->head_len = 0;
+    snapshot->edits = (struct edits_view){0};
     if (series == NULL)
         return false;
     if (series->fp != fp) {
@@ -65,6 +67,7 @@ static bool take_snapshot(struct store *store, uint32_t id, uint64_t fp, int64_t
             snapshot->head_encoding = series->head.encoding;
             snapshot->head_len = chunk_head_snapshot(&series->head, snapshot->head);
         }
+        edits_view_take(series, from_ms, to_ms, &snapshot->edits);
     }
     lock_release(&stripe->stripe_lock);
     return true;
@@ -76,6 +79,7 @@ static void drop_snapshot(struct store *store, struct snapshot *snapshot)
         full_chunk_unref(&store->pool, snapshot->chunks[i]);
     if (snapshot->chunks != snapshot->stack)
         mem_free(snapshot->chunks);
+    edits_view_drop(&snapshot->edits);
 }
 
 /* Number of the `count` newest samples that continue the order of time. */
@@ -121,9 +125,8 @@ int read_chunk(int encoding, const uint8_t *bytes, size_t len, int64_t from_ms, 
     }
 }
 
-static int read_snapshot(struct store *store, const struct snapshot *snapshot, int64_t from_ms,
-                         int64_t to_ms, struct columns *out, const int *cancelled,
-                         struct error *err)
+static int read_chunks(struct store *store, const struct snapshot *snapshot, int64_t from_ms,
+                       int64_t to_ms, struct columns *out, const int *cancelled, struct error *err)
 {
     size_t start = out->len;
 
@@ -149,6 +152,7 @@ int store_read(struct selection *selection, size_t i, int64_t from_ms, int64_t t
 {
     struct selected *impl = selection->impl;
     const int *cancelled = impl->request.cancelled;
+    size_t start = out->len;
     struct snapshot snapshot;
     int result;
 
@@ -159,7 +163,9 @@ int store_read(struct selection *selection, size_t i, int64_t from_ms, int64_t t
     if (!take_snapshot(impl->store, impl->ids[i], selection->series[i].fp, from_ms, to_ms,
                        &snapshot))
         return 0;
-    result = read_snapshot(impl->store, &snapshot, from_ms, to_ms, out, cancelled, err);
+    result = read_chunks(impl->store, &snapshot, from_ms, to_ms, out, cancelled, err);
+    if (result == 0)
+        edits_view_overlay(&snapshot.edits, out, start, from_ms, to_ms);
     drop_snapshot(impl->store, &snapshot);
     if (result != 0)
         return error_note(err, "series %016" PRIx64, selection->series[i].fp);

@@ -2,6 +2,7 @@
 #include "store/series.h"
 
 #include "base/mem.h"
+#include "store/edits.h"
 
 struct series *series_new(struct slab_pool *pool, uint64_t fp, uint32_t id, uint32_t *pairs,
                           uint16_t pair_count, bool archived)
@@ -65,16 +66,27 @@ void series_free(struct slab_pool *pool, struct series *series, bool with_pairs)
 {
     bool archived = series->archived;
 
-    if (!archived) {
-        struct head_owner owner = {pool, series};
-        struct chunk_writer writer = writer_for(&owner, CHUNK_VARBIT);
-
-        chunk_head_destroy(&series->head, &writer);
-        series_drop_chunks(pool, series, series->chunk_count);
-    }
+    if (!archived)
+        series_release(pool, series);
     if (with_pairs)
         series_free_pairs(pool, series->pairs, series->pair_count);
     slab_free(pool, series, archived ? SERIES_ARCHIVED_BYTES : sizeof(*series));
+}
+
+void series_release(struct slab_pool *pool, struct series *series)
+{
+    struct head_owner owner = {pool, series};
+    struct chunk_writer writer = writer_for(&owner, CHUNK_VARBIT);
+    struct edit_memory memory = {pool, series_group(series->fp)};
+
+    chunk_head_destroy(&series->head, &writer);
+    series_drop_chunks(pool, series, series->chunk_count);
+    if (series->edits == NULL)
+        return;
+    edit_list_destroy(&series->edits->pending, memory);
+    edit_list_destroy(&series->edits->merging, memory);
+    slab_free(pool, series->edits, sizeof(*series->edits));
+    series->edits = NULL;
 }
 
 uint32_t *series_new_pairs(struct slab_pool *pool, uint64_t fp, size_t count)
@@ -121,6 +133,40 @@ void series_push_chunk(struct slab_pool *pool, struct series *series, struct ful
         series->chunk_cap = cap;
     }
     series->chunks[series->chunk_count++] = chunk;
+}
+
+void series_replace_chunk(struct slab_pool *pool, struct series *series, uint32_t at,
+                          struct full_chunk *const *chunks, uint32_t count)
+{
+    uint32_t behind = series->chunk_count - at - 1;
+    struct full_chunk *gone = series->chunks[at];
+
+    TIDE_ASSERT(at < series->chunk_count);
+    for (uint32_t i = 1; i < count; i++) /* room */
+        series_push_chunk(pool, series, NULL);
+    memmove(series->chunks + at + count, series->chunks + at + 1, behind * sizeof(*series->chunks));
+    for (uint32_t i = 0; i < count; i++)
+        series->chunks[at + i] = chunks[i];
+    full_chunk_unref(pool, gone);
+    if (count == 0 && --series->chunk_count == 0)
+        series_drop_chunks(pool, series, 0); /* the empty array goes */
+}
+
+void series_replace_persisted(struct slab_pool *pool, struct series *series,
+                              struct full_chunk *const *chunks, uint32_t count)
+{
+    uint32_t young = series->chunk_count - series->persisted;
+    struct full_chunk **kept = mem_alloc((young + 1) * sizeof(*kept));
+
+    for (uint32_t i = 0; i < young; i++)
+        kept[i] = full_chunk_ref(series->chunks[series->persisted + i]);
+    series_drop_chunks(pool, series, series->chunk_count);
+    for (uint32_t i = 0; i < count; i++)
+        series_push_chunk(pool, series, chunks[i]);
+    for (uint32_t i = 0; i < young; i++)
+        series_push_chunk(pool, series, kept[i]);
+    series->persisted = count;
+    mem_free(kept);
 }
 
 void series_drop_chunks(struct slab_pool *pool, struct series *series, uint32_t count)
@@ -203,6 +249,19 @@ bool series_close_head(struct slab_pool *pool, struct series *series)
     return true;
 }
 
+void series_replace_head(struct slab_pool *pool, struct series *series, struct series *from)
+{
+    struct head_owner owner = {pool, series};
+    struct chunk_writer writer = writer_for(&owner, CHUNK_VARBIT);
+
+    chunk_head_destroy(&series->head, &writer);
+    for (uint32_t i = 0; i < from->chunk_count; i++)
+        series_push_chunk(pool, series, full_chunk_ref(from->chunks[i]));
+    series_drop_chunks(pool, from, from->chunk_count);
+    series->head = from->head;
+    chunk_head_init(&from->head, CHUNK_VARBIT);
+}
+
 void series_learn_value(struct series *series)
 {
     const struct full_chunk *last;
@@ -210,11 +269,14 @@ void series_learn_value(struct series *series)
     struct error err;
 
     if (series_has_head(series)) {
-        series->last_value = series->head.last_value;
-        series->value_known = true;
+        if (series->head.last_ms == series->last_ms) { /* it was not deleted */
+            series->last_value = series->head.last_value;
+            series->value_known = true;
+        }
         return;
     }
-    if (series->chunk_count == 0)
+    if (series->chunk_count == 0 ||
+        series->chunks[series->chunk_count - 1]->last_ms != series->last_ms)
         return;
     last = series->chunks[series->chunk_count - 1];
     if (chunk_check(last->encoding, last->payload, CHUNK_BYTES, &summary, &err) != 0)

@@ -30,6 +30,8 @@ struct full_chunk {
 /* No file, or its time is not known. */
 #define MTIME_UNKNOWN (-1)
 
+struct series_edits;
+
 struct series {
     /* Archived series end after these. */
     uint64_t fp;
@@ -56,7 +58,9 @@ struct series {
     uint32_t chunk_count;
     uint32_t chunk_cap;
     uint32_t persisted; /* so many of `chunks`, the oldest, are also the last ones of the file */
-    struct chunk_head head; /* empty: closed */
+    uint32_t fold_at;   /* so many late samples are folded into the head; 0: not known (edits.c) */
+    struct chunk_head head;     /* empty: closed */
+    struct series_edits *edits; /* late samples and deletes, mostly NULL (edits.h) */
 };
 
 #define SERIES_ARCHIVED_BYTES offsetof(struct series, last_value)
@@ -71,6 +75,8 @@ struct series *series_new(struct slab_pool *pool, uint64_t fp, uint32_t id, uint
                           uint16_t pair_count, bool archived);
 /** Frees it with its chunks and head, and the array of pairs if `with_pairs`. */
 void series_free(struct slab_pool *pool, struct series *series, bool with_pairs);
+/** Frees head, chunks and edits, and leaves it empty. */
+void series_release(struct slab_pool *pool, struct series *series);
 uint32_t *series_new_pairs(struct slab_pool *pool, uint64_t fp, size_t count);
 void series_free_pairs(struct slab_pool *pool, uint32_t *pairs, size_t count);
 
@@ -81,6 +87,12 @@ void full_chunk_unref(struct slab_pool *pool, struct full_chunk *chunk);
 
 /** Adds a complete chunk behind the others; takes the reference. */
 void series_push_chunk(struct slab_pool *pool, struct series *series, struct full_chunk *chunk);
+/** Exchanges the chunk at index `at` for `count` others (0: none); takes their references. */
+void series_replace_chunk(struct slab_pool *pool, struct series *series, uint32_t at,
+                          struct full_chunk *const *chunks, uint32_t count);
+/** Exchanges the persisted chunks for others (of the rewritten file's end); takes references. */
+void series_replace_persisted(struct slab_pool *pool, struct series *series,
+                              struct full_chunk *const *chunks, uint32_t count);
 /** Forgets the `count` oldest chunks. */
 void series_drop_chunks(struct slab_pool *pool, struct series *series, uint32_t count);
 
@@ -105,6 +117,8 @@ void series_add_payload(struct slab_pool *pool, struct series *series, int encod
  * @return whether there was one
  */
 bool series_close_head(struct slab_pool *pool, struct series *series);
+/** Takes the head and the chunks of `from` over in place of the own head. */
+void series_replace_head(struct slab_pool *pool, struct series *series, struct series *from);
 /** Finds last_value in what is in memory, if it is there. */
 void series_learn_value(struct series *series);
 /** First time in memory; TIDE_LATEST_MS when nothing is. */

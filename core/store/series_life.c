@@ -61,6 +61,7 @@ void series_purge_locked(struct store *store, struct stripe *stripe, struct seri
         gauge_count(&store->counters.chunks, -(int64_t)series->chunk_count);
         gauge_count(&store->counters.chunks_to_persist,
                     -(int64_t)(series->chunk_count - series->persisted));
+        edits_drop(store, series);
         gauge_count(&store->counters.open_heads, -(int64_t)series_has_head(series));
     }
     series_free(&store->pool, series, true);
@@ -99,7 +100,7 @@ struct series *series_unarchive_locked(struct store *store, struct stripe *strip
 struct series *series_archive_locked(struct store *store, struct stripe *stripe,
                                      struct series *series)
 {
-    TIDE_ASSERT(series->chunk_count == 0 && !series_has_head(series));
+    TIDE_ASSERT(series->chunk_count == 0 && !series_has_head(series) && series->edits == NULL);
     if (series->dirty)
         gauge_count(&store->counters.dirty_series, -1);
     series->dirty = false;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/metrics.h"
+#include "store/edit_list.h"
 #include "store/policy.h"
 #include "store/querier.h"
 
@@ -32,9 +33,12 @@ struct store_options {
     const char *data_dir;  /* NULL (and no volume): memory only, nothing is kept; copied */
     struct volume *volume; /* instead of data_dir's own: specs inject faults here; borrowed */
 
-    int64_t retention_ms;           /* or RETENTION_FOREVER; default 15 days */
-    int chunk_encoding;             /* of new chunks: 0 delta, 1 double-delta, 2 varbit (default) */
-    int64_t head_chunk_timeout_ms;  /* by time of arrival; default 1 h */
+    int64_t retention_ms;          /* or RETENTION_FOREVER; default 15 days */
+    int chunk_encoding;            /* of new chunks: 0 delta, 1 double-delta, 2 varbit (default) */
+    int64_t head_chunk_timeout_ms; /* by time of arrival; default 1 h */
+    int64_t out_of_order_ms; /* samples so much older than a series' newest are kept; default 0;
+                                0: all that is not newer is refused, as in 1.x */
+    enum duplicate_rule duplicates; /* two values at one time, with out_of_order_ms; default last */
     int64_t checkpoint_interval_ms; /* default 5 min */
     uint64_t checkpoint_dirty_series_limit; /* default 5,000; 0: no limit */
     enum series_sync series_sync;           /* default adaptive */

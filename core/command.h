@@ -56,5 +56,6 @@ int command_check(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_repair(int argc, char **argv);
 int command_dump(int argc, char **argv);
+int command_reload(int argc, char **argv);
 
 #endif

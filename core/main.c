@@ -1,6 +1,7 @@
 /* main.c - the doors of the house: the table of subcommands. */
 #include <stdio.h>
 
+#include "client.h"
 #include "command.h"
 #include "serve.h"
 #include "version.h"
@@ -17,6 +18,7 @@ static const struct command commands[] = {
      "run the server (the default)", command_serve},
     {"config", "[--config FILE] [--set KEY=VALUE]... --print", "show the effective configuration",
      command_config},
+    {"reload", CLIENT_USAGE, "let the running server read its scripts again", command_reload},
     {"check", "[--config FILE] [--set KEY=VALUE]... [--scripts DIR]",
      "say what is wrong with the configuration and the scripts", command_check},
     {"verify", "[--data DIR] [--json] [--scratch DIR]",

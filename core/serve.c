@@ -90,14 +90,19 @@ static int open_rules(struct server *server, struct error *err)
     return server->rules != NULL ? 0 : -1;
 }
 
-static void reload(struct server *server)
+/* What may change while the server runs: all of it, or nothing. Any thread. */
+static int reload(void *ctx, struct error *err)
 {
-    struct error err;
+    struct server *server = ctx;
 
-    if (server->rules == NULL)
+    if (server->rules == NULL) {
         log_info("reload asked for", "%s", "nothing=\"no scripts are configured\"");
-    else if (rulebook_reload(server->rules, &err) == -1)
-        log_error("reload failed, the old scripts stay in force", "error=\"%s\"", err.text);
+        return 0;
+    }
+    if (rulebook_reload(server->rules, err) == 0)
+        return 0;
+    log_error("reload failed, the old scripts stay in force", "error=\"%s\"", err->text);
+    return -1;
 }
 
 static void fill_store_options(struct store_options *options, const struct config *config,
@@ -136,6 +141,8 @@ static int start_http(struct server *server, struct error *err)
     server->running = running_queries_new(server->config->query.log_slower_than_ms * 1000000);
     options.running = server->running;
     options.rules = server->rules;
+    options.reload = reload;
+    options.reload_ctx = server;
     server->http = http_server_start(&options, err);
     return server->http != NULL ? 0 : -1;
 }
@@ -177,7 +184,7 @@ static int wait_for_the_end(struct server *server)
         if (sigwait(&server->signals, &number) != 0)
             continue;
         if (number == SIGHUP) {
-            reload(server);
+            (void)!reload(server, &(struct error){0});
         } else if (number == SIGUSR1 && server->opener.started) {
             thread_join(&server->opener);
             if (server->store == NULL)

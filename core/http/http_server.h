@@ -49,6 +49,11 @@ struct http_options {
     const struct clock *clock;             /* NULL: the system's; borrowed */
     struct metrics *metrics;               /* shown at /metrics; borrowed, outlives the server */
 
+    /* Reads what may change while the server runs; any thread of the query pool. 0, or -1 with err:
+     * then nothing changed. NULL: there is nothing. */
+    int (*reload)(void *ctx, struct error *err);
+    void *reload_ctx;
+
     struct rulebook *rules; /* asked before any read (read_door.h); NULL: none; borrowed */
 
     const struct http_route *routes; /* further routes (of specs, of later rooms); borrowed */

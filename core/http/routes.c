@@ -10,10 +10,12 @@
 #include "http/routes_labels.h"
 #include "http/routes_query.h"
 #include "http/routes_running.h"
+#include "http/routes_scripts.h"
 #include "http/status.h"
 
 #define GET HTTP_VERB_GET
 #define POST HTTP_VERB_POST
+#define PUT HTTP_VERB_PUT
 #define ALWAYS HTTP_ROUTE_ALWAYS
 #define POOL HTTP_ROUTE_POOL
 
@@ -46,6 +48,8 @@ static const struct http_route routes[] = {
 
     {"/api/v1/status/queries",      GET,        HTTP_ROLE_ADMIN,  ALWAYS, route_queries, NULL},
     {"/api/v1/admin/queries/kill",  POST,       HTTP_ROLE_ADMIN,  ALWAYS, route_kill_query, NULL},
+    {"/-/reload",                   POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_reload, NULL},
+    {"/api/v1/status/scripts",      GET,        HTTP_ROLE_ADMIN,  0,      route_scripts, NULL},
     {"/api/v1/status/buildinfo",    GET,        HTTP_ROLE_READ,   ALWAYS, status_buildinfo, NULL},
     {"/metrics",                    GET,        HTTP_ROLE_READ,   ALWAYS, status_metrics, NULL},
     {"/-/healthy",                  GET,        HTTP_ROLE_NONE,   ALWAYS, status_healthy, NULL},

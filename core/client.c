@@ -1,0 +1,65 @@
+/* client.c - see client.h. */
+#include "client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define URL_BYTES 4096
+
+/* Prints what the server said: the API's error text, or all of a short plain one. */
+static void print_refusal(const struct fetch_reply *reply)
+{
+    static const char mark[] = "\"error\":\"";
+    const char *text = (const char *)reply->body.data;
+    size_t len = reply->body.len;
+    const char *found = len > 0 ? memmem(text, len, mark, sizeof(mark) - 1) : NULL;
+
+    fprintf(stderr, "tidemark: the server answered %d: ", reply->status);
+    if (found == NULL) {
+        while (len > 0 && text[len - 1] == '\n')
+            len--;
+        fprintf(stderr, "%.*s\n", (int)TIDE_MIN(len, (size_t)1000), len > 0 ? text : "");
+        return;
+    }
+    for (found += sizeof(mark) - 1; found < text + len && *found != '"'; found++) {
+        if (*found == '\\' && found + 1 < text + len)
+            found++;
+        fputc(*found, stderr);
+    }
+    fputc('\n', stderr);
+}
+
+int client_ask(const struct client *client, const struct config *config, const char *method,
+               const char *path, const void *body, size_t body_len, struct fetch_reply *reply)
+{
+    char base[URL_BYTES], url[2 * URL_BYTES];
+    struct fetch_request request = {.method = method, .url = url, .body = body};
+    struct error err;
+
+    if (client->url != NULL) {
+        snprintf(base, sizeof(base), "%s", client->url);
+    } else {
+        const struct config_listener *listener = &config->listen[0];
+
+        fetch_address(listener->address, base, sizeof(base), &request.unix_socket);
+        if (listener->certificate[0] != '\0') {
+            memmove(base + 5, base + 4, strlen(base + 4) + 1); /* http to https */
+            base[4] = 's';
+        }
+    }
+    while (strlen(base) > 0 && base[strlen(base) - 1] == '/')
+        base[strlen(base) - 1] = '\0';
+    snprintf(url, sizeof(url), "%s%s", base, path);
+    request.body_len = body_len;
+    request.user_password = client->user != NULL ? client->user : getenv("TIDEMARK_USER");
+    request.ca_file = client->ca;
+    if (fetch(&request, reply, &err) != 0) {
+        fprintf(stderr, "tidemark: %s: %s\n", base, err.text);
+        return -1;
+    }
+    if (reply->status < 300)
+        return 0;
+    print_refusal(reply);
+    fetch_reply_destroy(reply);
+    return -1;
+}

@@ -285,6 +285,7 @@ __attribute__((no_sanitize("thread", "address"))) static void fetch_ahead(const 
         if (series != NULL) {
             __builtin_prefetch(series, 1);
             __builtin_prefetch((const uint8_t *)series + 64, 1);
+            __builtin_prefetch((const uint8_t *)series + sizeof(*series) - 1, 1);
         }
         __builtin_prefetch(&map->stripes[__atomic_load_n(&entry->stripe, __ATOMIC_RELAXED)], 1);
     }
@@ -292,7 +293,7 @@ __attribute__((no_sanitize("thread", "address"))) static void fetch_ahead(const 
         series = __atomic_load_n(&series_map_id(map, found[i + AHEAD_HEAD].id)->series,
                                  __ATOMIC_RELAXED);
         if (series != NULL)
-            series_prefetch_head(series);
+            __builtin_prefetch(series_head_end(series), 1);
     }
 }
 

@@ -13,7 +13,7 @@
 
 #include "base/thread.h"
 
-#define SLAB_GROUPS 16
+#define SLAB_GROUPS 4
 #define SLAB_CLASSES 15
 
 struct slab;

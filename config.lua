@@ -120,6 +120,18 @@ return {
     -- script_errors = 10,
   },
 
+  -- What takes samples in beside the HTTP server's usual routes.
+  push = {
+    -- Where to take Graphite's plaintext lines, such as 127.0.0.1:2003 or unix:PATH. Empty: nowhere.
+    -- Anybody who reaches it may push.
+    -- (path)
+    -- graphite_listen = "",
+    -- Series that the groups of a Pushgateway (/metrics/job/...) remember, to mark them as ended when
+    -- a PUT or DELETE takes them away.
+    -- (integer, 1 to 1000000000)
+    -- group_series = 100000,
+  },
+
   -- The HTTP server.
   http = {
     -- Threads that serve connections; 0: one a processor, at most 8.

@@ -59,7 +59,8 @@ typedef bool http_body_sink(struct http_request *request, const uint8_t *bytes, 
                             struct http_reply *reply);
 
 struct http_route {
-    const char *pattern; /* "/api/v1/label/" "*" "/values": '*' stands for one segment */
+    const char *pattern; /* "/api/v1/label/" "*" "/values": '*' stands for one segment, "**"
+                            at the end for the rest, which is not captured */
     unsigned verbs;      /* bits; HEAD is GET's, OPTIONS is everybody's */
     enum http_role role;
     unsigned flags;

@@ -8,9 +8,11 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "http/acceptor.h"
+#include "http/graphite_door.h"
 #include "http/http_site.h"
 #include "http/listener.h"
 #include "http/metadata_table.h"
+#include "http/push_gateway.h"
 #include "http/query_pool.h"
 #include "http/worker.h"
 #include "script/config.h"
@@ -29,6 +31,7 @@ struct http_server {
     struct worker **workers;
     size_t worker_count;
     struct acceptor *acceptor;
+    struct graphite_door *graphite; /* NULL: not configured */
 };
 
 /* --- options -----------------------------------------------------------------------------------
@@ -53,6 +56,7 @@ void http_options_init(struct http_options *options)
         .query_max_points = 11000,
         .query_max_bytes = 64 << 10,
         .query_lookback_ms = 300000,
+        .group_series = 100000,
         .version = "unknown",
     };
 }
@@ -70,6 +74,8 @@ void http_options_configure(struct http_options *options, const struct config *c
     options->body_timeout_ms = config->http.body_timeout_ms;
     options->idle_timeout_ms = config->http.idle_timeout_ms;
     options->drain_timeout_ms = config->http.drain_timeout_ms;
+    options->graphite_listen = config->push.graphite_listen;
+    options->group_series = (size_t)config->push.group_series;
     options->query_threads = (size_t)config->query.concurrency;
     options->query_timeout_ms = config->query.timeout_ms;
     options->query_max_samples = (size_t)config->query.max_samples;
@@ -178,6 +184,14 @@ static int start_threads(struct http_server *server, struct error *err)
         if (server->workers[server->worker_count] == NULL)
             return -1;
     }
+    site->gateway = gateway_start(site, err);
+    if (site->gateway == NULL)
+        return -1;
+    if (site->options.graphite_listen != NULL && site->options.graphite_listen[0] != '\0') {
+        server->graphite = graphite_door_open(site, site->options.graphite_listen, err);
+        if (server->graphite == NULL)
+            return -1;
+    }
     server->acceptor = acceptor_start(site, server->listeners, server->listener_count,
                                       server->workers, server->worker_count, err);
     return server->acceptor != NULL ? 0 : -1;
@@ -217,6 +231,7 @@ void http_server_stop(struct http_server *server)
         return;
     __atomic_store_n(&server->site.stopping, 1, __ATOMIC_RELAXED);
     acceptor_stop(server->acceptor);
+    graphite_door_close(server->graphite);
     for (size_t i = 0; i < server->listener_count; i++)
         listener_close(&server->listeners[i]);
     for (size_t i = 0; i < server->worker_count; i++)
@@ -224,6 +239,7 @@ void http_server_stop(struct http_server *server)
     for (size_t i = 0; i < server->worker_count; i++)
         worker_join(server->workers[i]);
     query_pool_stop(server->site.pool);
+    gateway_stop(server->site.gateway);
     destroy_site(&server->site);
     mem_free(server->workers);
     mem_free(server->listeners);

@@ -33,6 +33,9 @@ struct http_options {
     int64_t idle_timeout_ms;   /* a connection without a request */
     int64_t drain_timeout_ms;  /* what http_server_stop grants to requests under way */
 
+    const char *graphite_listen; /* of Graphite's lines; NULL or "": nowhere; borrowed */
+    size_t group_series;         /* that the groups of a Pushgateway remember */
+
     size_t query_threads;     /* queries evaluated at once */
     size_t query_queue;       /* queries that may wait; further ones get 503 */
     int64_t query_timeout_ms; /* waiting included; a request may ask for less */

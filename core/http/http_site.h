@@ -10,6 +10,7 @@
 #include "http/http_request.h"
 #include "http/http_server.h"
 
+struct gateway;
 struct http_counters;
 struct metadata_table;
 struct query_pool;
@@ -23,6 +24,7 @@ struct http_site {
     struct query_pool *pool;
     struct running_queries *running; /* the options'; may be NULL */
     struct http_counters *counters;
+    struct gateway *gateway;         /* groups of a Pushgateway */
     struct metadata_table *metadata; /* what pushes said about metrics */
     int64_t start_ms;                /* wall clock */
     struct store *opened;            /* atomic: http_site_store */

@@ -184,9 +184,22 @@ int push_begin(struct push_job *job, struct http_request *request, struct http_r
     return read_extra_labels(job, err);
 }
 
+void push_apply_extra(struct push_job *job)
+{
+    if (!job->extra_applied)
+        label_extra_apply(&job->extra, job->batch);
+    job->extra_applied = true;
+}
+
+void push_next_batch(struct push_job *job)
+{
+    batch_reset(job->batch);
+    job->extra_applied = true;
+}
+
 int push_append(struct push_job *job, struct error *err)
 {
-    label_extra_apply(&job->extra, job->batch);
+    push_apply_extra(job);
     return store_append(job->request->pusher->appender, job->batch, job->result, err);
 }
 

@@ -40,7 +40,8 @@ struct push_job {
     struct append_result *result;
     struct params params;     /* of the URL; a body is never a form */
     struct label_extra extra; /* labels that the request adds: ?extra_label=, a group, a database */
-    int64_t unit_ns;          /* Influx: of its times */
+    bool extra_applied;
+    int64_t unit_ns; /* Influx: of its times */
 };
 
 /* How a protocol reads a body, and how it tells what became of it. */
@@ -70,6 +71,10 @@ void push_run(struct push_job *job, const struct push_form *form);
  * @return 0, or -1 with err: BUSY, IO
  */
 TIDE_NODISCARD int push_append(struct push_job *job, struct error *err);
+/** Adds the job's extra labels to its batch; push_append does it, unless it was done before. */
+void push_apply_extra(struct push_job *job);
+/** Empties the batch for samples that go beside the body, and get no extra labels. */
+void push_next_batch(struct push_job *job);
 /** Counts what was done and gives back what the job holds; keeps a batch of usual size. Safe on a
  * zeroed job. */
 void push_end(struct push_job *job);

@@ -17,6 +17,8 @@ static bool path_fits(const char *pattern, struct http_text path,
     size_t captured = 0;
 
     for (; *pattern != '\0'; pattern++) {
+        if (pattern[0] == '*' && pattern[1] == '*')
+            return at < end;
         if (*pattern == '*') {
             const char *from = at;
 

@@ -1,6 +1,7 @@
 /* routes.c - every route of the server in one table (http_request.h). Each path is served below
  * /prometheus too. */
 #include "http/http_request.h"
+#include "http/push_gateway.h"
 #include "http/push_import.h"
 #include "http/push_influx.h"
 #include "http/push_otlp.h"
@@ -15,6 +16,7 @@
 
 #define GET HTTP_VERB_GET
 #define POST HTTP_VERB_POST
+#define GROUP (HTTP_VERB_PUT | HTTP_VERB_POST | HTTP_VERB_DELETE)
 #define PUT HTTP_VERB_PUT
 #define ALWAYS HTTP_ROUTE_ALWAYS
 #define POOL HTTP_ROUTE_POOL
@@ -27,6 +29,8 @@ static const struct http_route routes[] = {
     {"/api/v1/import/prometheus",   POST,       HTTP_ROLE_PUSH,   0,      push_exposition, NULL},
     {"/api/v1/import",              POST,       HTTP_ROLE_PUSH,   0,      push_import,
      push_import_take},
+    {"/metrics/**",                 GROUP,      HTTP_ROLE_PUSH,   0,      push_gateway, NULL},
+    {"/api/v1/import/prometheus/metrics/**", GROUP, HTTP_ROLE_PUSH, 0,    push_gateway, NULL},
     {"/write",                      POST,       HTTP_ROLE_PUSH,   0,      push_influx_1, NULL},
     {"/influx/write",               POST,       HTTP_ROLE_PUSH,   0,      push_influx_1, NULL},
     {"/api/v2/write",               POST,       HTTP_ROLE_PUSH,   0,      push_influx_2, NULL},

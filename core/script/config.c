@@ -71,6 +71,8 @@ static const struct binding bindings[] = {
     BIND("limits.script_time", MILLISECONDS, limits.script_time_ms),
     BIND("limits.script_memory", WHOLE, limits.script_memory_bytes),
     BIND("limits.script_errors", WHOLE, limits.script_errors),
+    BIND("push.graphite_listen", TEXT, push.graphite_listen),
+    BIND("push.group_series", WHOLE, push.group_series),
     BIND("http.workers", WHOLE, http.workers),
     BIND("http.connections", WHOLE, http.connections),
     BIND("http.max_header", WHOLE, http.header_bytes),

@@ -96,6 +96,11 @@ struct config_limits {
     int64_t script_errors; /* in a row, then a rule is suspended */
 };
 
+struct config_push {
+    char *graphite_listen; /* address; "": none */
+    int64_t group_series;
+};
+
 struct config_http {
     int64_t workers; /* 0: as many as processors, at most 8 */
     int64_t connections;
@@ -127,6 +132,7 @@ struct config {
     struct config_storage storage;
     struct config_query query;
     struct config_limits limits;
+    struct config_push push;
     struct config_http http;
 
     char **origins; /* per key, in the schema's order: "default", "config.lua:12", "--data" */

@@ -17,6 +17,8 @@ void batch_reset(struct batch *batch)
 {
     batch->entry_count = 0;
     batch->sample_count = 0;
+    batch->salt = NULL;
+    batch->salt_len = 0;
     arena_reset(&batch->arena);
 }
 

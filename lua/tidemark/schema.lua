@@ -121,6 +121,14 @@ return {
   { name = "limits.script_errors", type = "integer", default = 10, min = 1, max = 1e9,
     text = "So many failures of a rule in a row suspend it until the next reload." },
 
+  { section = "push", text = "What takes samples in beside the HTTP server's usual routes." },
+  { name = "push.graphite_listen", type = "path", default = "",
+    text = "Where to take Graphite's plaintext lines, such as 127.0.0.1:2003 or unix:PATH. " ..
+      "Empty: nowhere. Anybody who reaches it may push." },
+  { name = "push.group_series", type = "integer", default = 100000, min = 1, max = 1e9,
+    text = "Series that the groups of a Pushgateway (/metrics/job/...) remember, to mark them " ..
+      "as ended when a PUT or DELETE takes them away." },
+
   { section = "http", text = "The HTTP server." },
   { name = "http.workers", type = "integer", default = 0, min = 0, max = 256,
     text = "Threads that serve connections; 0: one a processor, at most 8." },

@@ -35,8 +35,8 @@ describe("JSON lines", function()
     return tidemark:request("POST", "/api/v1/import" .. (query or ""), body, headers)
   end
   local function count(selector)
-    local answer = tidemark:request("GET", ("/api/v1/query?time=%d&query=sum(count_over_time(%s[1d]))")
-      :format(now, selector))
+    local query = "/api/v1/query?time=%d&query=sum(count_over_time(%s[1d]))"
+    local answer = tidemark:request("GET", query:format(now, selector))
     local result = json.decode(answer.body).data.result
     return result[1] and tonumber(result[1].value[2]) or 0
   end

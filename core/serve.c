@@ -2,6 +2,7 @@
 #include "serve.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,14 @@ static void raise_descriptor_limit(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+/* Buffers of pushes and answers come and go: what is free goes back to the system at once, and large
+ * ones live in maps of their own (the C library's thresholds rise with use, up to 32 MiB). */
+static void trim_heap(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 
 /* Threads that ask the operator's rules need more stack than a system may give. */
@@ -229,6 +238,7 @@ int serve(const struct config *config)
     logger_set_level((enum log_level)config->log_level);
     logger_set_format((enum log_format)config->log_format);
     raise_descriptor_limit();
+    trim_heap();
     block_signals(&server.signals);
     if (open_rules(&server, &err) != 0 || start_http(&server, &err) != 0 ||
         thread_start(&server.opener, "opener", 0, open_store, &server, &err) != 0) {

@@ -87,6 +87,8 @@ static void state_free(void *value)
     struct script_state *state = value;
     struct rulebook *book = state->book;
 
+    if (state->inner != NULL)
+        state_free(state->inner);
     lock_acquire(&book->lock);
     for (struct script_state **at = &book->states; *at != NULL; at = &(*at)->next) {
         if (*at == state) {
@@ -130,6 +132,13 @@ struct script_state *script_state_of(struct rulebook *book)
         book->states = state;
         lock_release(&book->lock);
         TIDE_ASSERT(pthread_setspecific(book->key, state) == 0);
+    }
+    while (state->sandbox != NULL && sandbox_is_active(state->sandbox)) {
+        if (state->inner == NULL) {
+            state->inner = mem_zalloc(1, sizeof(*state->inner));
+            state->inner->book = book;
+        }
+        state = state->inner;
     }
     if (state->set == NULL ||
         state->set->version != __atomic_load_n(&book->version, __ATOMIC_ACQUIRE))

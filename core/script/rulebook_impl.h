@@ -52,9 +52,11 @@ struct script_state {
     int durations_ref;    /* table: texts that were answered -> milliseconds */
     int duration_count;
     struct script_state *next;
+    struct script_state *inner; /* answers while this one runs; NULL until it is needed */
 };
 
-/** The calling thread's state, with the rules in force. */
+/** The calling thread's state, with the rules in force; another one while that one runs (what a
+ * timer asks of the store may be asked of rules). */
 struct script_state *script_state_of(struct rulebook *book);
 
 /** Whether a rule's function may be asked: its state has it and it is not suspended. */

@@ -40,14 +40,17 @@ struct sandbox {
     void (*run)(lua_State *L, void *ctx);
     void *ctx;
     void *owner;
-    int run_ref; /* registry: the C function that sandbox_run calls */
+    struct sandbox *outer; /* which this thread was running when this one began; NULL: none */
+    bool active;           /* within sandbox_run */
+    const int *cancelled;  /* atomic, of sandbox_set_cancel; may be NULL */
+    int run_ref;           /* registry: the C function that sandbox_run calls */
 
     int64_t deadline_ns; /* atomic, read by the watchdog; 0: not running, or without deadline */
 
     /* Guarded by watchdog->lock. */
     struct watchdog *watchdog;
     struct sandbox *next;
-    pthread_t thread;  /* the one that runs it: set by its first run */
+    pthread_t thread;  /* the one that runs it, or ran it last */
     bool thread_known; /* atomic */
 };
 
@@ -60,7 +63,7 @@ struct watchdog {
     bool asleep;
 };
 
-/* What the signal handler ends: the sandbox that this thread is running. */
+/* What the signal handler ends: the sandbox that this thread is running, innermost first. */
 static __thread struct sandbox *volatile running;
 
 /* Raised after a kill: an address needs no allocation. */
@@ -106,6 +109,9 @@ static void hook(lua_State *L, lua_Debug *debug)
     (void)debug;
     if (sandbox->dead == SANDBOX_RAN && past_deadline(sandbox, 0))
         kill_run(sandbox, SANDBOX_TIME);
+    if (sandbox->dead == SANDBOX_RAN && sandbox->cancelled != NULL &&
+        __atomic_load_n(sandbox->cancelled, __ATOMIC_RELAXED) != 0)
+        kill_run(sandbox, SANDBOX_CANCELLED);
     if (sandbox->dead != SANDBOX_RAN)
         raise_killed(L);
 }
@@ -121,6 +127,21 @@ struct sandbox *sandbox_of(lua_State *L)
 void sandbox_set_owner(struct sandbox *sandbox, void *owner)
 {
     sandbox->owner = owner;
+}
+
+void sandbox_set_cancel(struct sandbox *sandbox, const int *cancelled)
+{
+    sandbox->cancelled = cancelled;
+}
+
+bool sandbox_is_active(const struct sandbox *sandbox)
+{
+    return sandbox->active;
+}
+
+int64_t sandbox_deadline_ns(const struct sandbox *sandbox)
+{
+    return sandbox->deadline_ns;
 }
 
 void *sandbox_owner(lua_State *L)
@@ -385,6 +406,8 @@ static int report(struct sandbox *sandbox, struct error *err)
 
     if (sandbox->last_stop == SANDBOX_TIME)
         return error_set(err, ERR_TIMEOUT, "ran longer than its time limit");
+    if (sandbox->last_stop == SANDBOX_CANCELLED)
+        return error_set(err, ERR_CANCELLED, "was cancelled");
     if (sandbox->last_stop == SANDBOX_MEMORY)
         return error_set(err, ERR_LIMIT, "used more than its %zu KiB of memory",
                          sandbox->memory_limit / 1024);
@@ -398,6 +421,17 @@ static void watchdog_add(struct watchdog *watchdog, struct sandbox *sandbox);
 static void watchdog_remove(struct watchdog *watchdog, struct sandbox *sandbox);
 static int adopt_thread(struct sandbox *sandbox, struct error *err);
 static void watchdog_notice(struct sandbox *sandbox);
+
+/* From now on, but never later than what runs around it. */
+static int64_t deadline_of(const struct sandbox *sandbox, int64_t time_ns)
+{
+    int64_t deadline_ns = time_ns > 0 ? now_ns() + time_ns : 0;
+    int64_t outer_ns = sandbox->outer != NULL ? sandbox->outer->deadline_ns : 0;
+
+    if (outer_ns != 0 && (deadline_ns == 0 || outer_ns < deadline_ns))
+        return outer_ns;
+    return deadline_ns;
+}
 
 struct sandbox *sandbox_new(size_t memory_limit, struct watchdog *watchdog, struct error *err)
 {
@@ -441,8 +475,9 @@ int sandbox_run(struct sandbox *sandbox, void (*run)(lua_State *L, void *ctx), v
     int status;
     int result = 0;
 
-    TIDE_ASSERT(running == NULL);
-    if (!sandbox->thread_known && adopt_thread(sandbox, err) == -1) {
+    TIDE_ASSERT(!sandbox->active);
+    if ((!sandbox->thread_known || !pthread_equal(sandbox->thread, pthread_self())) &&
+        adopt_thread(sandbox, err) == -1) {
         sandbox->last_stop = SANDBOX_RAISED;
         return -1;
     }
@@ -451,7 +486,9 @@ int sandbox_run(struct sandbox *sandbox, void (*run)(lua_State *L, void *ctx), v
     sandbox->dead = SANDBOX_RAN;
     sandbox->refusals = 0;
     sandbox->pcall_depth = 0;
-    __atomic_store_n(&sandbox->deadline_ns, time_ns > 0 ? now_ns() + time_ns : 0, __ATOMIC_RELEASE);
+    sandbox->active = true;
+    sandbox->outer = running;
+    __atomic_store_n(&sandbox->deadline_ns, deadline_of(sandbox, time_ns), __ATOMIC_RELEASE);
     running = sandbox;
     if (sandbox->watchdog != NULL)
         watchdog_notice(sandbox);
@@ -459,7 +496,9 @@ int sandbox_run(struct sandbox *sandbox, void (*run)(lua_State *L, void *ctx), v
     lua_rawgeti(L, LUA_REGISTRYINDEX, sandbox->run_ref);
     status = lua_pcall(L, 0, 0, 0);
     __atomic_store_n(&sandbox->deadline_ns, 0, __ATOMIC_RELEASE);
-    running = NULL;
+    running = sandbox->outer;
+    sandbox->outer = NULL;
+    sandbox->active = false;
 
     sandbox->last_stop = (enum sandbox_stop)sandbox->dead;
     if (status == LUA_ERRMEM && sandbox->last_stop == SANDBOX_RAN)
@@ -505,12 +544,13 @@ size_t sandbox_used_bytes(const struct sandbox *sandbox)
 
 static void on_signal(int number)
 {
-    struct sandbox *sandbox = running;
     int saved = errno;
 
     (void)number;
-    if (sandbox != NULL && past_deadline(sandbox, 0))
-        kill_run(sandbox, SANDBOX_TIME);
+    for (struct sandbox *sandbox = running; sandbox != NULL; sandbox = sandbox->outer) {
+        if (past_deadline(sandbox, 0))
+            kill_run(sandbox, SANDBOX_TIME);
+    }
     errno = saved;
 }
 
@@ -536,7 +576,8 @@ static void watchdog_remove(struct watchdog *watchdog, struct sandbox *sandbox)
     lock_release(&watchdog->lock);
 }
 
-/* The first run on a thread: it takes signals from now on, and its stack must do. */
+/* The first run on a thread (or on another one than before): it takes signals from now on, and its
+ * stack must do. */
 static int adopt_thread(struct sandbox *sandbox, struct error *err)
 {
     pthread_attr_t attributes;
@@ -559,6 +600,7 @@ static int adopt_thread(struct sandbox *sandbox, struct error *err)
         sandbox->thread_known = true;
         lock_release(&sandbox->watchdog->lock);
     } else {
+        sandbox->thread = pthread_self();
         sandbox->thread_known = true;
     }
     return 0;

@@ -6,8 +6,9 @@
  * an error that no pcall keeps is raised until the call is left. C functions between two hooks run
  * on; those that could run for long are not offered.
  *
- * Threads: a sandbox belongs to the thread that uses it; give it SANDBOX_STACK_BYTES of stack. Only
- * this room includes lua.h. */
+ * Threads: a sandbox belongs to one thread at a time; give it SANDBOX_STACK_BYTES of stack. What it
+ * calls in C may run another sandbox on the same thread, within the time that is left. Only this
+ * room includes lua.h. */
 #ifndef TIDE_SCRIPT_SANDBOX_H
 #define TIDE_SCRIPT_SANDBOX_H
 
@@ -28,10 +29,11 @@ struct lua_State;
 
 /* How a sandbox_run went wrong; the text is in err. */
 enum sandbox_stop {
-    SANDBOX_RAN,    /* it did not: result 0 */
-    SANDBOX_RAISED, /* a Lua error */
-    SANDBOX_TIME,   /* past its deadline */
-    SANDBOX_MEMORY, /* asked for more than the limit */
+    SANDBOX_RAN,       /* it did not: result 0 */
+    SANDBOX_RAISED,    /* a Lua error */
+    SANDBOX_TIME,      /* past its deadline */
+    SANDBOX_MEMORY,    /* asked for more than the limit */
+    SANDBOX_CANCELLED, /* somebody set the flag of sandbox_set_cancel */
 };
 
 /**
@@ -62,6 +64,12 @@ TIDE_NODISCARD int sandbox_run(struct sandbox *sandbox, void (*run)(struct lua_S
                                void *ctx, int64_t time_ns, struct error *err);
 /** A pointer for the C functions that its Lua calls; borrowed. */
 void sandbox_set_owner(struct sandbox *sandbox, void *owner);
+/** A flag that ends its runs when it is not 0 (atomic); borrowed; NULL: none. */
+void sandbox_set_cancel(struct sandbox *sandbox, const int *cancelled);
+/** Whether this thread is within its sandbox_run. */
+bool sandbox_is_active(const struct sandbox *sandbox);
+/** When the run under way is to end, monotonic; 0: no deadline, or no run. */
+int64_t sandbox_deadline_ns(const struct sandbox *sandbox);
 /** What ended the last sandbox_run. */
 enum sandbox_stop sandbox_last_stop(const struct sandbox *sandbox);
 /** Collects all garbage; outside a run. */

@@ -1,0 +1,25 @@
+/* host.h - the server as scripts may act on it: its store, and the bounds of what they ask.
+ *
+ * Given to a rulebook when the store is open (rulebook_attach) and taken away before it closes.
+ * Functions that act (tide.query, tide.push ...) fail in between, and always in rules that only
+ * decide. */
+#ifndef TIDE_SCRIPT_HOST_H
+#define TIDE_SCRIPT_HOST_H
+
+#include "base/base.h"
+
+struct running_queries;
+struct store;
+
+/* Pointers are borrowed until the host is taken away. */
+struct script_host {
+    struct store *store;
+    struct running_queries *running; /* queries of scripts are listed here; may be NULL */
+    int64_t lookback_ms;
+    int64_t query_timeout_ms;
+    size_t query_max_samples;
+    size_t query_max_series;
+    const char *data_dir; /* whose disk space disk_low watches; NULL: none */
+};
+
+#endif

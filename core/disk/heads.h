@@ -59,6 +59,8 @@ TIDE_NODISCARD int heads_writer_add(struct heads_writer *writer, const void *rec
                                     uint64_t count, struct error *err);
 /** Writes the number of series and, with `sync`, makes the bytes durable. No name yet. */
 TIDE_NODISCARD int heads_writer_finish(struct heads_writer *writer, bool sync, struct error *err);
+/** Its size and time, after finish. */
+struct volume_stat heads_writer_stat(const struct heads_writer *writer);
 /**
  * Renames it into place, durably, and frees the writer in any case.
  *

@@ -93,6 +93,11 @@ int heads_writer_finish(struct heads_writer *writer, bool sync, struct error *er
     return writer->file->finish(writer->file, sync, err);
 }
 
+struct volume_stat heads_writer_stat(const struct heads_writer *writer)
+{
+    return writer->file->stat;
+}
+
 static void free_writer(struct heads_writer *writer)
 {
     buf_destroy(&writer->pending);

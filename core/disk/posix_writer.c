@@ -151,6 +151,10 @@ static int writer_finish(struct volume_writer *writer, bool sync, struct error *
     self->fd = -1;
     if (close(fd) != 0)
         return error_set_errno(err, "cannot close %s", self->tmp);
+    writer->stat = (struct volume_stat){
+        .size = (uint64_t)self->stat.st_size,
+        .mtime_ns = (int64_t)self->stat.st_mtim.tv_sec * 1000000000 + self->stat.st_mtim.tv_nsec,
+    };
     return 0;
 }
 
@@ -176,12 +180,8 @@ static int writer_publish(struct volume_writer *writer, bool sync_folder, struct
         writer_discard(writer);
         return -1;
     }
-    if (stat != NULL) {
-        stat->size = (uint64_t)self->stat.st_size;
-        stat->mtime_ns =
-            (int64_t)self->stat.st_mtim.tv_sec * 1000000000 + self->stat.st_mtim.tv_nsec;
-        stat->is_folder = false;
-    }
+    if (stat != NULL)
+        *stat = writer->stat;
     if (sync_folder)
         status = posix_sync_parent(self->base_fd, self->name, err);
     mem_free(self);

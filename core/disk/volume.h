@@ -68,6 +68,7 @@ struct volume_writer {
                    struct error *err);
     /** Forgets it and frees the writer. */
     void (*discard)(struct volume_writer *writer);
+    struct volume_stat stat; /* after finish: as it will be under its name */
 };
 
 struct volume {

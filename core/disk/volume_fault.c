@@ -138,7 +138,10 @@ static int writer_finish(struct volume_writer *writer, bool sync, struct error *
 
     if (sync && strikes(self->self, FAULT_SYNC))
         return fail(self->self, "sync", "a replacement", err);
-    return self->inner->finish(self->inner, sync, err);
+    if (self->inner->finish(self->inner, sync, err) != 0)
+        return -1;
+    writer->stat = self->inner->stat;
+    return 0;
 }
 
 static void writer_discard(struct volume_writer *writer)

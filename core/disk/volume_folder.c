@@ -99,7 +99,10 @@ static int writer_finish(struct volume_writer *writer, bool sync, struct error *
 {
     struct volume_writer *inner = writer_of(writer)->inner;
 
-    return inner->finish(inner, sync, err);
+    if (inner->finish(inner, sync, err) != 0)
+        return -1;
+    writer->stat = inner->stat;
+    return 0;
 }
 
 static int writer_publish(struct volume_writer *writer, bool sync_folder, struct volume_stat *stat,
@@ -128,8 +131,12 @@ static struct volume_writer *replace(struct volume *volume, const char *name, st
     if (inner == NULL)
         return NULL;
     writer = mem_zalloc(1, sizeof(*writer));
-    writer->writer = (struct volume_writer){writer_write,  writer_copy,    writer_patch,
-                                            writer_finish, writer_publish, writer_discard};
+    writer->writer = (struct volume_writer){.write = writer_write,
+                                            .copy = writer_copy,
+                                            .patch = writer_patch,
+                                            .finish = writer_finish,
+                                            .publish = writer_publish,
+                                            .discard = writer_discard};
     writer->inner = inner;
     writer->self = self;
     return &writer->writer;

@@ -18,13 +18,13 @@
 /* Where in a buffer a new segment begins. */
 struct roll {
     size_t offset;
-    uint64_t segment;
-    uint64_t record; /* number of its first record */
+    struct wal_header header;
 };
 
 struct buffer {
-    uint8_t *bytes; /* BUFFER_BYTES */
+    uint8_t *bytes;
     size_t len;
+    size_t cap; /* BUFFER_BYTES, or what had to fit once */
     struct roll *rolls;
     size_t roll_count;
     size_t roll_cap;
@@ -46,8 +46,12 @@ struct wal {
     wal_position flush_to; /* somebody waits for a sync up to here */
     wal_position written;  /* bytes handed to the system */
     wal_position synced;   /* bytes synced */
+    struct wal_mark mark;  /* for the headers of later segments */
     bool stopping;
-    bool failed; /* a sync failed: nothing more is promised until a new segment */
+    bool abandoned; /* what is buffered is not written any more */
+    bool stalled;   /* a write failed and is tried again */
+    bool failed;    /* a sync failed: nothing more is promised until a new segment */
+    bool restart;   /* the thread shall begin anew, at `segment` */
     struct error failure;
 
     /* owned by the thread */
@@ -77,12 +81,45 @@ static void begin_segment_locked(struct wal *wal)
         buffer->roll_cap = buffer->roll_cap != 0 ? buffer->roll_cap * 2 : 4;
         buffer->rolls = mem_realloc(buffer->rolls, buffer->roll_cap * sizeof(*buffer->rolls));
     }
+    wal->segment++;
     buffer->rolls[buffer->roll_count++] = (struct roll){
         .offset = buffer->len,
-        .segment = ++wal->segment,
-        .record = wal->record,
+        .header = {wal->options.store_id, wal->segment, wal->record, wal->mark},
     };
     wal->segment_len = 0;
+}
+
+/* Room for more in a buffer: beyond its usual size only for what was let in before it was full. */
+static uint8_t *reserve(struct buffer *buffer, size_t size)
+{
+    if (buffer->cap - buffer->len < size) {
+        buffer->cap = buffer->len + size + BUFFER_BYTES / 4;
+        buffer->bytes = mem_realloc(buffer->bytes, buffer->cap);
+    }
+    return buffer->bytes + buffer->len;
+}
+
+static int failed(const struct wal *wal, struct error *err)
+{
+    return error_set(err, ERR_IO, "the log failed: %s", wal->failure.text);
+}
+
+int wal_begin(struct wal *wal, uint64_t *segment, struct error *err)
+{
+    int result = 0;
+
+    lock_acquire(&wal->lock);
+    if (wal->segment_len >= wal->options.segment_bytes)
+        begin_segment_locked(wal);
+    *segment = wal->segment;
+    if (wal->failed)
+        result = failed(wal, err);
+    else if (wal->stalled)
+        result = error_set(err, ERR_BUSY, "the log cannot be written: try again");
+    else if (wal->filling->len >= BUFFER_BYTES)
+        result = error_set(err, ERR_BUSY, "the log's buffers are full: the disk does not follow");
+    lock_release(&wal->lock);
+    return result;
 }
 
 int wal_append(struct wal *wal, uint64_t segment, enum wal_record_type type, const uint8_t *body,
@@ -91,19 +128,16 @@ int wal_append(struct wal *wal, uint64_t segment, enum wal_record_type type, con
     size_t size = wal_frame_size(len);
     int result = 0;
 
-    TIDE_ASSERT(len <= WAL_BODY_MAX && size <= BUFFER_BYTES);
+    TIDE_ASSERT(len <= WAL_BODY_MAX);
     lock_acquire(&wal->lock);
     if (wal->segment_len >= wal->options.segment_bytes)
         begin_segment_locked(wal);
     if (wal->failed) {
-        result = error_set(err, ERR_IO, "the log failed: %s", wal->failure.text);
+        result = failed(wal, err);
     } else if (segment != UINT64_MAX && segment != wal->segment) {
         result = 1;
-    } else if (BUFFER_BYTES - wal->filling->len < size) {
-        result = error_set(err, ERR_BUSY, "the log's buffers are full: the disk does not follow");
     } else {
-        wal_frame_write(wal->filling->bytes + wal->filling->len, type, wal->record++, body, len,
-                        body_crc);
+        wal_frame_write(reserve(wal->filling, size), type, wal->record++, body, len, body_crc);
         wal->filling->len += size;
         wal->segment_len += size;
         wal->tail += size;
@@ -113,18 +147,6 @@ int wal_append(struct wal *wal, uint64_t segment, enum wal_record_type type, con
     }
     lock_release(&wal->lock);
     return result;
-}
-
-uint64_t wal_segment(struct wal *wal)
-{
-    uint64_t segment;
-
-    lock_acquire(&wal->lock);
-    if (wal->segment_len >= wal->options.segment_bytes)
-        begin_segment_locked(wal);
-    segment = wal->segment;
-    lock_release(&wal->lock);
-    return segment;
 }
 
 uint64_t wal_roll(struct wal *wal)
@@ -139,6 +161,23 @@ uint64_t wal_roll(struct wal *wal)
     return segment;
 }
 
+uint64_t wal_next_record(struct wal *wal)
+{
+    uint64_t record;
+
+    lock_acquire(&wal->lock);
+    record = wal->record;
+    lock_release(&wal->lock);
+    return record;
+}
+
+void wal_set_mark(struct wal *wal, const struct wal_mark *mark)
+{
+    lock_acquire(&wal->lock);
+    wal->mark = *mark;
+    lock_release(&wal->lock);
+}
+
 /* --- the thread --- */
 
 static void fail(struct wal *wal, const struct error *err)
@@ -151,6 +190,12 @@ static void fail(struct wal *wal, const struct error *err)
     lock_release(&wal->lock);
 }
 
+static void tell(struct wal *wal)
+{
+    if (wal->options.moved != NULL)
+        wal->options.moved(wal->options.moved_ctx);
+}
+
 static void publish(struct wal *wal, wal_position written, bool synced)
 {
     lock_acquire(&wal->lock);
@@ -159,8 +204,7 @@ static void publish(struct wal *wal, wal_position written, bool synced)
         wal->synced = written;
     cond_broadcast(&wal->change);
     lock_release(&wal->lock);
-    if (wal->options.moved != NULL)
-        wal->options.moved(wal->options.moved_ctx);
+    tell(wal);
 }
 
 static bool sync_file(struct wal *wal)
@@ -206,15 +250,21 @@ static bool write_bytes(struct wal *wal, const uint8_t *bytes, size_t len)
 {
     struct error err;
 
+    bool stalled = false;
+
     while (wal_file_append(wal->options.volume, wal->file_segment, wal->file_len, bytes, len,
                            &err) != 0) {
         bool stopping;
+
+        stalled = true;
 
         counter_add(&wal->errors_total, 1);
         cut_back(wal);
         log_warn_limited("log cannot be written, retrying", "error=\"%s\"", err.text);
         lock_acquire(&wal->lock);
-        cond_wait_for(&wal->wake, &wal->lock, RETRY_NS);
+        wal->stalled = true;
+        if (!wal->stopping)
+            cond_wait_for(&wal->wake, &wal->lock, RETRY_NS);
         stopping = wal->stopping;
         lock_release(&wal->lock);
         if (stopping) {
@@ -222,19 +272,24 @@ static bool write_bytes(struct wal *wal, const uint8_t *bytes, size_t len)
             return false;
         }
     }
+    if (stalled) {
+        lock_acquire(&wal->lock);
+        wal->stalled = false;
+        lock_release(&wal->lock);
+    }
     wal->file_len += len;
     counter_add(&wal->bytes_total, len);
     return true;
 }
 
-static bool open_segment(struct wal *wal, uint64_t segment, uint64_t record)
+static bool open_segment(struct wal *wal, const struct wal_header *header)
 {
-    uint8_t header[WAL_HEADER_BYTES];
+    uint8_t bytes[WAL_HEADER_BYTES];
 
-    wal->file_segment = segment;
+    wal->file_segment = header->segment;
     wal->file_len = 0;
-    wal_header_write(header, &(struct wal_header){wal->options.store_id, segment, record});
-    return write_bytes(wal, header, sizeof(header)) && sync_folder(wal);
+    wal_header_write(bytes, header);
+    return write_bytes(wal, bytes, sizeof(bytes)) && sync_folder(wal);
 }
 
 /* Writes a buffer, changing files at its marks. */
@@ -250,8 +305,7 @@ static bool write_buffer(struct wal *wal, const struct buffer *buffer)
         from = to;
         if (i == buffer->roll_count)
             break;
-        if (!sync_file(wal) ||
-            !open_segment(wal, buffer->rolls[i].segment, buffer->rolls[i].record))
+        if (!sync_file(wal) || !open_segment(wal, &buffer->rolls[i].header))
             return false;
     }
     return true;
@@ -261,6 +315,8 @@ static bool write_buffer(struct wal *wal, const struct buffer *buffer)
 struct turn {
     struct buffer *buffer; /* to write; may be empty */
     wal_position end;
+    struct wal_header header; /* of the segment to begin with, after a restart */
+    bool restart;
     bool sync;
     bool stop;
 };
@@ -278,7 +334,7 @@ static struct turn wait_for_turn(struct wal *wal)
         if (wal->unsynced_since_ns != 0 && wal->options.sync == WAL_SYNC_INTERVAL)
             wait_ns = wal->unsynced_since_ns + interval_ns - clock_mono_ns(clock_system());
         turn.sync = flush || wal->stopping || wait_ns <= 0;
-        if (wal->filling->len != 0 || wal->filling->roll_count != 0 || turn.sync)
+        if (wal->filling->len != 0 || wal->filling->roll_count != 0 || turn.sync || wal->restart)
             break;
         if (wait_ns == INT64_MAX)
             cond_wait(&wal->wake, &wal->lock);
@@ -290,8 +346,56 @@ static struct turn wait_for_turn(struct wal *wal)
     wal->writing = turn.buffer;
     turn.end = wal->tail;
     turn.stop = wal->stopping;
+    turn.restart = wal->restart;
+    turn.header = (struct wal_header){wal->options.store_id, wal->segment, wal->record, wal->mark};
     lock_release(&wal->lock);
     return turn;
+}
+
+/* After a failed sync: the next segment, on which everything is promised again. */
+static bool begin_anew(struct wal *wal, const struct turn *turn)
+{
+    bool sound;
+
+    wal->unsynced_since_ns = 0;
+    sound = open_segment(wal, &turn->header) && sync_file(wal);
+    lock_acquire(&wal->lock);
+    wal->restart = false;
+    if (sound) {
+        wal->failed = false;
+        wal->written = wal->synced = turn->end;
+    }
+    cond_broadcast(&wal->change);
+    lock_release(&wal->lock);
+    return sound;
+}
+
+static void empty_buffer(struct buffer *buffer)
+{
+    buffer->len = buffer->roll_count = 0;
+    if (buffer->cap > 2 * BUFFER_BYTES) {
+        buffer->cap = BUFFER_BYTES;
+        buffer->bytes = mem_realloc(buffer->bytes, buffer->cap);
+    }
+}
+
+/* Writes what the turn brought; false: the log has failed. */
+static bool take_turn(struct wal *wal, const struct turn *turn)
+{
+    bool wrote = turn->buffer->len != 0;
+
+    if ((wrote || turn->buffer->roll_count != 0) && !write_buffer(wal, turn->buffer))
+        return false;
+    if (wrote && wal->unsynced_since_ns == 0)
+        wal->unsynced_since_ns = clock_mono_ns(clock_system());
+    if (!turn->sync && !(wrote && wal->options.sync == WAL_SYNC_ALWAYS)) {
+        publish(wal, turn->end, false);
+        return true;
+    }
+    if (!sync_file(wal))
+        return false;
+    publish(wal, turn->end, true);
+    return true;
 }
 
 static void *run(void *arg)
@@ -301,25 +405,48 @@ static void *run(void *arg)
 
     for (;;) {
         struct turn turn = wait_for_turn(wal);
-        bool wrote = turn.buffer->len != 0;
 
-        if (sound && (wrote || turn.buffer->roll_count != 0))
-            sound = write_buffer(wal, turn.buffer);
-        turn.buffer->len = turn.buffer->roll_count = 0;
-        if (sound && wrote && wal->unsynced_since_ns == 0)
-            wal->unsynced_since_ns = clock_mono_ns(clock_system());
-        if (sound && (turn.sync || (wrote && wal->options.sync == WAL_SYNC_ALWAYS))) {
-            sound = sync_file(wal);
-            if (sound)
-                publish(wal, turn.end, true);
-        } else if (sound) {
-            publish(wal, turn.end, false);
-        }
+        if (__atomic_load_n(&wal->abandoned, __ATOMIC_RELAXED))
+            return NULL;
+        if (turn.restart)
+            sound = begin_anew(wal, &turn);
+        else if (sound)
+            sound = take_turn(wal, &turn);
+        empty_buffer(turn.buffer);
         if (turn.stop)
             return NULL;
-        if (!sound && wal->options.moved != NULL)
-            wal->options.moved(wal->options.moved_ctx);
+        if (!sound)
+            tell(wal);
     }
+}
+
+bool wal_has_failed(struct wal *wal)
+{
+    bool result;
+
+    lock_acquire(&wal->lock);
+    result = wal->failed;
+    lock_release(&wal->lock);
+    return result;
+}
+
+int wal_restart(struct wal *wal, struct error *err)
+{
+    int result = 0;
+
+    lock_acquire(&wal->lock);
+    TIDE_ASSERT(wal->failed);
+    wal->filling->len = wal->filling->roll_count = 0;
+    wal->segment++;
+    wal->segment_len = 0;
+    wal->restart = true;
+    cond_signal(&wal->wake);
+    while (wal->restart)
+        cond_wait(&wal->change, &wal->lock);
+    if (wal->failed)
+        result = failed(wal, err);
+    lock_release(&wal->lock);
+    return result;
 }
 
 /* --- waiting --- */
@@ -354,7 +481,7 @@ int wal_wait(struct wal *wal, wal_position position, int64_t timeout_ms, struct 
         int64_t left_ns = end_ns - clock_mono_ns(clock_system());
 
         if (wal->failed)
-            result = error_set(err, ERR_IO, "the log failed: %s", wal->failure.text);
+            result = failed(wal, err);
         else if (left_ns <= 0)
             result = error_set(err, ERR_TIMEOUT, "the log was not written in %" PRId64 " ms",
                                timeout_ms);
@@ -377,7 +504,7 @@ int wal_flush(struct wal *wal, struct error *err)
     cond_signal(&wal->wake);
     while (wal->synced < position && result == 0) {
         if (wal->failed)
-            result = error_set(err, ERR_IO, "the log failed: %s", wal->failure.text);
+            result = failed(wal, err);
         else
             cond_wait(&wal->change, &wal->lock);
     }
@@ -426,6 +553,7 @@ static void destroy(struct wal *wal)
 struct wal *wal_open(const struct wal_options *options, struct error *err)
 {
     struct wal *wal = mem_zalloc(1, sizeof(*wal));
+    struct wal_header header;
 
     wal->options = *options;
     if (wal->options.segment_bytes == 0)
@@ -435,14 +563,18 @@ struct wal *wal_open(const struct wal_options *options, struct error *err)
     lock_init(&wal->lock);
     cond_init(&wal->wake);
     cond_init(&wal->change);
-    for (size_t i = 0; i < TIDE_COUNT(wal->buffers); i++)
+    for (size_t i = 0; i < TIDE_COUNT(wal->buffers); i++) {
+        wal->buffers[i].cap = BUFFER_BYTES;
         wal->buffers[i].bytes = mem_alloc(BUFFER_BYTES);
+    }
     wal->filling = &wal->buffers[0];
     wal->writing = &wal->buffers[1];
     wal->segment = options->first_segment;
     wal->record = options->first_record;
+    wal->mark = options->mark;
+    header = (struct wal_header){options->store_id, wal->segment, wal->record, wal->mark};
     wal->stopping = true; /* no retries while it is being opened */
-    if (!open_segment(wal, wal->segment, wal->record)) {
+    if (!open_segment(wal, &header)) {
         error_set(err, ERR_IO, "the log cannot be begun: %s", wal->failure.text);
         destroy(wal);
         return NULL;
@@ -457,17 +589,29 @@ struct wal *wal_open(const struct wal_options *options, struct error *err)
     return wal;
 }
 
-int wal_close(struct wal *wal, struct error *err)
+static void stop_thread(struct wal *wal)
 {
-    int result = 0;
-
     lock_acquire(&wal->lock);
     wal->stopping = true;
     cond_signal(&wal->wake);
     lock_release(&wal->lock);
     thread_join(&wal->thread);
+}
+
+int wal_close(struct wal *wal, struct error *err)
+{
+    int result = 0;
+
+    stop_thread(wal);
     if (wal->failed)
-        result = error_set(err, ERR_IO, "the log failed: %s", wal->failure.text);
+        result = failed(wal, err);
     destroy(wal);
     return result;
+}
+
+void wal_abandon(struct wal *wal)
+{
+    __atomic_store_n(&wal->abandoned, true, __ATOMIC_RELAXED);
+    stop_thread(wal);
+    destroy(wal);
 }

@@ -42,6 +42,9 @@ void wal_header_write(uint8_t *out, const struct wal_header *header)
     put_le64(out + 16, header->store_id);
     put_le64(out + 24, header->segment);
     put_le64(out + 32, header->first_record);
+    put_le64(out + 40, header->mark.segment);
+    put_le64(out + 48, header->mark.heads_size);
+    put_le64(out + 56, (uint64_t)header->mark.heads_mtime_ns);
     put_le32(out + CRC_AT, crc32c_mask(crc32c(0, out, CRC_AT)));
 }
 
@@ -53,6 +56,9 @@ bool wal_header_read(const uint8_t *bytes, size_t len, struct wal_header *header
     header->store_id = get_le64(bytes + 16);
     header->segment = get_le64(bytes + 24);
     header->first_record = get_le64(bytes + 32);
+    header->mark.segment = get_le64(bytes + 40);
+    header->mark.heads_size = get_le64(bytes + 48);
+    header->mark.heads_mtime_ns = (int64_t)get_le64(bytes + 56);
     return true;
 }
 

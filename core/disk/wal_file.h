@@ -5,11 +5,13 @@
 #include "base/base.h"
 #include "base/error.h"
 #include "disk/volume.h"
+#include "disk/wal_body.h"
 
-/* "TIDEWAL1", u32 version 1, u32 0, u64 store id, u64 segment, u64 first record, zeros, u32 CRC-32C
- * (masked) of the 60 bytes before it. Little-endian. */
+/* "TIDEWAL1", u32 version 1, u32 0, u64 store id, u64 segment, u64 first record, the checkpoint
+ * that was the last when it was begun (u64 segment, u64 size, i64 mtime of heads.db), zeros, u32
+ * CRC-32C (masked) of the bytes before it. Little-endian. */
 #define WAL_FOLDER "wal"
-#define WAL_HEADER_BYTES 64
+#define WAL_HEADER_BYTES 80
 #define WAL_NAME_BYTES 32
 /* A larger file is no segment of ours. */
 #define WAL_SEGMENT_MAX ((uint64_t)4 << 30)
@@ -18,6 +20,7 @@ struct wal_header {
     uint64_t store_id;
     uint64_t segment;
     uint64_t first_record; /* number of its first record */
+    struct wal_mark mark;
 };
 
 /** "wal/0000000000000001.wal" into `name`, which has WAL_NAME_BYTES. */

@@ -49,30 +49,15 @@ static int replay_bytes(struct replay *replay, uint64_t segment, const uint8_t *
             size_t next = wal_frame_search(bytes, len, at + 1);
 
             replay->report->torn_bytes = next - at;
+            if (next < len) {
+                replay->report->bytes_lost += next - at;
+                if (replay->reader->damaged != NULL)
+                    replay->reader->damaged(replay->reader->ctx, segment, bytes + at, next - at);
+            }
             at = next;
         }
     }
     return 0;
-}
-
-/* Reads a whole segment into memory that the caller frees. */
-static uint8_t *read_segment(struct volume *volume, const struct wal_segment_entry *entry,
-                             size_t *len, struct error *err)
-{
-    char name[WAL_NAME_BYTES];
-    uint8_t *bytes = entry->size <= WAL_SEGMENT_MAX ? mem_try_alloc(entry->size) : NULL;
-
-    wal_file_name(name, entry->number);
-    if (bytes == NULL) {
-        error_set(err, ERR_NOMEM, "%s: no memory for its %" PRIu64 " bytes", name, entry->size);
-        return NULL;
-    }
-    if (volume->read(volume, name, 0, bytes, entry->size, len, err) != 0) {
-        error_note(err, "%s", name);
-        mem_free(bytes);
-        return NULL;
-    }
-    return bytes;
 }
 
 static int replay_segment(struct replay *replay, const struct wal_segment_entry *entry,
@@ -80,7 +65,7 @@ static int replay_segment(struct replay *replay, const struct wal_segment_entry 
 {
     struct wal_header header;
     size_t len;
-    uint8_t *bytes = read_segment(replay->volume, entry, &len, err);
+    uint8_t *bytes = wal_segment_read(replay->volume, entry, &len, err);
     int result;
 
     if (bytes == NULL)

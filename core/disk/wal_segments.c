@@ -49,6 +49,25 @@ void wal_segments_destroy(struct wal_segments *list)
     *list = (struct wal_segments){0};
 }
 
+uint8_t *wal_segment_read(struct volume *volume, const struct wal_segment_entry *entry, size_t *len,
+                          struct error *err)
+{
+    char name[WAL_NAME_BYTES];
+    uint8_t *bytes = entry->size <= WAL_SEGMENT_MAX ? mem_try_alloc(entry->size) : NULL;
+
+    wal_file_name(name, entry->number);
+    if (bytes == NULL) {
+        error_set(err, ERR_NOMEM, "%s: no memory for its %" PRIu64 " bytes", name, entry->size);
+        return NULL;
+    }
+    if (volume->read(volume, name, 0, bytes, entry->size, len, err) != 0) {
+        error_note(err, "%s", name);
+        mem_free(bytes);
+        return NULL;
+    }
+    return bytes;
+}
+
 int wal_segments_remove(struct volume *volume, uint64_t segment, struct error *err)
 {
     struct wal_segments list = {0};

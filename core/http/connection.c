@@ -199,7 +199,7 @@ static void look_ahead(struct connection *connection)
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     connection->ended = got == 0;
-    if (got < 0 || (got == 0 && connection->state == RUNNING))
+    if (got < 0 || (got == 0 && connection->state == RUNNING && !connection->parked))
         connection_close(connection);
     else
         connection_set_reading(connection, false);

@@ -44,6 +44,7 @@ struct connection {
     bool close_after; /* of all output */
     bool unread;      /* the peer may be sending more: linger before closing */
     bool job;         /* the pool has the exchange */
+    bool parked;      /* its answer waits for the log */
     bool ended;       /* the peer sends no more */
 };
 

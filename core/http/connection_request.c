@@ -40,6 +40,20 @@ static void end_exchange(struct connection *connection)
         connection_await_request(connection);
 }
 
+/* The answer to a push waits until the log is as far as was promised; as on the pool, the exchange
+ * is in other hands meanwhile. False: it may leave at once. */
+static bool park(struct connection *connection)
+{
+    if (!parked_put(connection->worker, connection->exchange))
+        return false;
+    connection->exchange->connection = connection;
+    connection->job = true;
+    connection->parked = true;
+    connection->state = RUNNING;
+    connection->deadline_ns = INT64_MAX;
+    return true;
+}
+
 void connection_answer(struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
@@ -61,8 +75,10 @@ void connection_answer(struct connection *connection)
 
 void connection_take_back(struct connection *connection)
 {
+    connection->parked = false;
     if (!connection->answered) {
-        connection_answer(connection);
+        if (!park(connection))
+            connection_answer(connection);
         return;
     }
     queue_piece(connection);
@@ -118,7 +134,8 @@ static void run_exchange(struct connection *connection)
 
     if (!exchange_wants_pool(exchange)) {
         exchange_run(exchange, worker->coding, worker_pusher(worker));
-        connection_answer(connection);
+        if (!park(connection))
+            connection_answer(connection);
         return;
     }
     if (!connection_submit(connection, false)) {

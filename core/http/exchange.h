@@ -43,6 +43,8 @@ struct exchange {
     struct gzip_stream *gzip_stream;
     struct buf piece; /* framed bytes to send */
     struct exchange *next_free;
+    struct exchange *next_parked;
+    int64_t parked_ns; /* since when its answer waits for the log */
 };
 
 enum exchange_step {

@@ -31,6 +31,7 @@ void http_reply_reset(struct http_reply *reply)
     reset_buf(&reply->fields);
     reply->status = 0;
     reply->content_type = NULL;
+    reply->durable = (struct append_ticket){0};
     reply->close = false;
     reply->coded = false;
 }

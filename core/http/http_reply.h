@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "store/append.h"
 
 /* A body made while it is sent. One function at a time, on the thread that ran the route's kind:
  * each piece is asked for when the one before has left, so a slow reader holds one piece. */
@@ -22,13 +23,14 @@ struct http_stream {
 #define HTTP_PIECE_BYTES ((size_t)256 << 10)
 
 struct http_reply {
-    int status;                /* 0 is 200 */
-    const char *content_type;  /* static; NULL when there is no body */
-    struct buf body;           /* owned */
-    struct buf fields;         /* further header lines, each with its CR LF; owned */
-    struct http_stream stream; /* when produce is set; what is in body goes first */
-    bool close;                /* close the connection behind the answer */
-    bool coded;                /* body is compressed already */
+    int status;                   /* 0 is 200 */
+    const char *content_type;     /* static; NULL when there is no body */
+    struct buf body;              /* owned */
+    struct buf fields;            /* further header lines, each with its CR LF; owned */
+    struct http_stream stream;    /* when produce is set; what is in body goes first */
+    struct append_ticket durable; /* the answer leaves when the log is so far; zeroed: at once */
+    bool close;                   /* close the connection behind the answer */
+    bool coded;                   /* body is compressed already */
 };
 
 #define HTTP_TYPE_JSON "application/json"

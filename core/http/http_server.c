@@ -213,9 +213,19 @@ struct http_server *http_server_start(const struct http_options *options, struct
     return server;
 }
 
+/* On a thread of the store. */
+static void durable_moved(void *ctx)
+{
+    struct http_server *server = ctx;
+
+    for (size_t i = 0; i < server->worker_count; i++)
+        worker_durable_moved(server->workers[i]);
+}
+
 void http_server_open(struct http_server *server, struct store *store)
 {
     TIDE_ASSERT(store != NULL && http_site_store(&server->site) == NULL);
+    store_set_durable_listener(store, durable_moved, server);
     __atomic_store_n(&server->site.opened, store, __ATOMIC_RELEASE);
 }
 
@@ -236,6 +246,9 @@ void http_server_stop(struct http_server *server)
         listener_close(&server->listeners[i]);
     for (size_t i = 0; i < server->worker_count; i++)
         worker_drain(server->workers[i]);
+    /* Answers that still wait leave all the same: a worker asks at each tick. */
+    if (http_site_store(&server->site) != NULL)
+        store_set_durable_listener(http_site_store(&server->site), NULL, NULL);
     for (size_t i = 0; i < server->worker_count; i++)
         worker_join(server->workers[i]);
     query_pool_stop(server->site.pool);

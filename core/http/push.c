@@ -200,7 +200,10 @@ void push_next_batch(struct push_job *job)
 int push_append(struct push_job *job, struct error *err)
 {
     push_apply_extra(job);
-    return store_append(job->request->pusher->appender, job->batch, job->result, err);
+    if (store_append(job->request->pusher->appender, job->batch, job->result, err) != 0)
+        return -1;
+    job->reply->durable = job->result->ticket; /* the answer waits for it (parked.h) */
+    return 0;
 }
 
 void push_end(struct push_job *job)

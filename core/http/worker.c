@@ -48,6 +48,12 @@ void worker_job_done(struct worker *worker, struct exchange *exchange)
     send_mail(worker, (struct worker_mail){.kind = MAIL_JOB_DONE, .exchange = exchange});
 }
 
+void worker_durable_moved(struct worker *worker)
+{
+    if (parked_wants_news(&worker->parked))
+        send_mail(worker, (struct worker_mail){.kind = MAIL_DURABLE});
+}
+
 void worker_drain(struct worker *worker)
 {
     send_mail(worker, (struct worker_mail){.kind = MAIL_DRAIN});
@@ -127,7 +133,7 @@ const char *worker_date(struct worker *worker)
 static void set_tick(struct worker *worker)
 {
     const struct timeval interval = {.tv_sec = 0, .tv_usec = TICK_MS * 1000};
-    bool wanted = worker->connections != NULL || worker->draining;
+    bool wanted = worker->connections != NULL || worker->dead != NULL || worker->draining;
 
     if (wanted && !event_pending(worker->tick, EV_TIMEOUT, NULL))
         event_add(worker->tick, &interval);
@@ -156,6 +162,9 @@ static void handle_mail(struct worker *worker, const struct worker_mail *mail)
         break;
     case MAIL_JOB_DONE:
         connection_job_done(mail->exchange->connection);
+        break;
+    case MAIL_DURABLE:
+        parked_release(worker, false);
         break;
     case MAIL_DRAIN:
         begin_drain(worker);
@@ -205,6 +214,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     worker->now_ns = clock_mono_ns(worker->site->clock);
     overdue = worker->draining && worker->now_ns >= worker->drain_until_ns;
+    parked_release(worker, overdue);
     for (struct connection *each = worker->connections; each != NULL; each = next) {
         next = connection_next(each);
         if (overdue)

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/thread.h"
 #include "http/http_site.h"
+#include "http/parked.h"
 #include "http/peer.h"
 
 struct coding;
@@ -18,7 +19,7 @@ struct event;
 struct exchange;
 struct pusher;
 
-enum worker_mail_kind { MAIL_CONNECTION, MAIL_JOB_DONE, MAIL_DRAIN };
+enum worker_mail_kind { MAIL_CONNECTION, MAIL_JOB_DONE, MAIL_DURABLE, MAIL_DRAIN };
 
 struct worker_mail {
     enum worker_mail_kind kind;
@@ -57,7 +58,8 @@ struct worker {
     struct pusher *pusher; /* made with the first push */
     int64_t now_ns;        /* of the running callback */
     int64_t date_s;
-    char date[40]; /* for the Date field */
+    char date[40];        /* for the Date field */
+    struct parked parked; /* answers that wait for the log */
     bool draining;
     int64_t drain_until_ns;
 };
@@ -69,6 +71,8 @@ TIDE_NODISCARD struct worker *worker_start(struct http_site *site, size_t number
 void worker_deal(struct worker *worker, int fd, const struct peer *peer);
 /** Any thread: a job of one of its exchanges has ended. */
 void worker_job_done(struct worker *worker, struct exchange *exchange);
+/** Any thread: the log has moved on, answers may leave. */
+void worker_durable_moved(struct worker *worker);
 /** Any thread: end when the connections have, at most drain_timeout_ms from now. */
 void worker_drain(struct worker *worker);
 /** Waits for its end and frees it. Takes NULL. */

@@ -8,12 +8,14 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "store/engine.h"
+#include "store/log.h"
 
 #define AHEAD_CACHE 16 /* blocks hashed before they are looked up */
 #define AHEAD_ID 48
 #define AHEAD_SERIES 32
 #define AHEAD_HEAD 16
 #define ATTEMPTS 4
+#define SLICE_SAMPLES 16384u /* of one series, under one hold of its stripe */
 
 struct appender *appender_new(struct store *store)
 {
@@ -21,6 +23,8 @@ struct appender *appender_new(struct store *store)
 
     appender->store = store;
     labels_builder_init(&appender->labels);
+    appender->log = mem_zalloc(1, sizeof(*appender->log));
+    log_batch_init(appender->log, store);
     return appender;
 }
 
@@ -28,6 +32,8 @@ void appender_free(struct appender *appender)
 {
     if (appender == NULL)
         return;
+    log_batch_destroy(appender->log);
+    mem_free(appender->log);
     arena_destroy(&appender->scratch);
     labels_builder_destroy(&appender->labels);
     buf_destroy(&appender->text);
@@ -62,6 +68,7 @@ struct push {
     uint64_t late;   /* of these, not newer than the newest of their series */
     int64_t heads_opened;
     int64_t chunks_completed;
+    bool repeats; /* samples were accepted that are stored already, but perhaps not logged */
 };
 
 static bool is_refusal(struct block_value value)
@@ -185,10 +192,12 @@ static void judge_late(struct push *push, size_t i, struct series *series, int64
     }
     if (!series->value_known)
         series_learn_value(series);
-    if (series->value_known && same_value(series->last_value, value))
+    if (series->value_known && same_value(series->last_value, value)) {
         push->result->accepted++;
-    else
+        push->repeats = true;
+    } else {
         refuse_sample(push, i, REFUSED_DUPLICATE, time_ms, series->last_ms);
+    }
 }
 
 static bool is_repeat(const struct series *series, int64_t time_ms, double value)
@@ -209,6 +218,7 @@ static int apply_late(struct push *push, size_t i, struct series *series, int64_
     }
     if (is_repeat(series, time_ms, value)) {
         push->result->accepted++;
+        push->repeats = true;
         return 0;
     }
     if ((uint64_t)series->last_ms - (uint64_t)time_ms > (uint64_t)options->out_of_order_ms) {
@@ -219,8 +229,11 @@ static int apply_late(struct push *push, size_t i, struct series *series, int64_
         return error_set(err, ERR_BUSY, "too many late samples wait to be merged: try again");
     push->result->accepted++;
     if (edits_put(push->store, series, time_ms, value, options->duplicates)) {
+        log_late_put(push->appender->log, series, time_ms, value, options->duplicates);
         push->stored++;
         push->late++;
+    } else {
+        push->repeats = true;
     }
     return 0;
 }
@@ -234,15 +247,18 @@ static void note_completed(struct push *push, struct series *series, int complet
     }
 }
 
-/* Under the stripe of the series. 0, or -1: the head is broken. */
-static int apply_samples(struct push *push, size_t i, struct series *series, struct error *err)
+/* Samples `from` to `to` of the entry, under the stripe of the series. 0, or -1: the head is
+ * broken. */
+static int apply_samples(struct push *push, size_t i, uint32_t from, uint32_t to,
+                         struct series *series, struct error *err)
 {
     const struct batch_entry *entry = &push->batch->entries[i];
     const int64_t *times = push->batch->times_ms + entry->first_sample;
     const double *values = push->batch->values + entry->first_sample;
+    struct log_batch *log = push->appender->log;
 
     series->arrival_s = push->now_s;
-    for (uint32_t k = 0; k < entry->sample_count; k++) {
+    for (uint32_t k = from; k < to; k++) {
         bool was_open = series_has_head(series);
         int completed;
 
@@ -259,6 +275,7 @@ static int apply_samples(struct push *push, size_t i, struct series *series, str
                                   times[k], values[k], err);
         if (TIDE_UNLIKELY(completed < 0))
             return -1;
+        log_batch_put(log, series, times[k], values[k]);
         push->result->accepted++;
         push->stored++;
         push->heads_opened += !was_open;
@@ -297,19 +314,17 @@ __attribute__((no_sanitize("thread", "address"))) static void fetch_ahead(const 
     }
 }
 
-static int apply_entry(struct push *push, size_t i, struct error *err)
+/* Samples `from` to `to` of an entry. 0; 1: its series went away; -1 with err. */
+static int apply_slice(struct push *push, size_t i, uint32_t from, uint32_t to, struct error *err)
 {
-    struct appender *appender = push->appender;
     struct stripe *stripe;
-    struct series *series = lock_series(&push->store->map, appender->found[i], &stripe);
+    struct series *series = lock_series(&push->store->map, push->appender->found[i], &stripe);
     int result = 0;
 
-    if (series == NULL) {
-        appender->again[appender->again_count++] = i;
-        return 0;
-    }
+    if (series == NULL)
+        return 1;
     if (!series->broken)
-        result = apply_samples(push, i, series, err);
+        result = apply_samples(push, i, from, to, series, err);
     if (result != 0 && err->code == ERR_CORRUPT && !series->broken)
         series->broken = damage_list_put(&push->store->damage, series->fp, err->text);
     if (series->broken)
@@ -318,32 +333,68 @@ static int apply_entry(struct push *push, size_t i, struct error *err)
     return result;
 }
 
+/* In slices: neither a stripe's lock nor a record of the log grows with what is sent at once. */
+static int apply_entry(struct push *push, size_t i, struct error *err)
+{
+    struct appender *appender = push->appender;
+    uint32_t count = push->batch->entries[i].sample_count;
+
+    for (uint32_t from = 0; from < count; from += SLICE_SAMPLES) {
+        int result = apply_slice(push, i, from, from + TIDE_MIN(count - from, SLICE_SAMPLES), err);
+
+        if (result == 1) { /* what was applied is a repeat when it comes again */
+            appender->again[appender->again_count++] = i;
+            return 0;
+        }
+        if (result != 0 || log_batch_spill(appender->log, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Inside the gate: applies the entries, all or those of `again`, and logs them. */
+static int apply_and_log(struct push *push, const size_t *entries, size_t count, struct error *err)
+{
+    struct appender *appender = push->appender;
+    struct error problem;
+    int result = 0;
+
+    if (log_batch_enter(appender->log, err) != 0)
+        return -1;
+    for (size_t k = 0; k < count && result == 0; k++) {
+        size_t i = entries != NULL ? entries[k] : k;
+
+        if (entries == NULL)
+            fetch_ahead(push, i, count);
+        if (!is_refusal(appender->found[i]))
+            result = apply_entry(push, i, err);
+    }
+    if (log_batch_leave(appender->log, &push->result->ticket, &problem) != 0 && result == 0) {
+        *err = problem;
+        result = -1;
+    }
+    return result;
+}
+
 static int apply_all(struct push *push, struct error *err)
 {
     struct appender *appender = push->appender;
-    size_t count = push->batch->entry_count;
+    int result = apply_and_log(push, NULL, push->batch->entry_count, err);
 
-    for (size_t i = 0; i < count; i++) {
-        fetch_ahead(push, i, count);
-        if (!is_refusal(appender->found[i]) && apply_entry(push, i, err) != 0)
-            return -1;
-    }
-    for (int attempt = 0; appender->again_count != 0; attempt++) {
+    for (int attempt = 0; result == 0 && appender->again_count != 0; attempt++) {
         size_t again = appender->again_count;
 
         if (attempt == ATTEMPTS)
             return error_set(err, ERR_BUSY, "series vanish faster than they are found: try again");
+        for (size_t k = 0; k < again && result == 0; k++)
+            result = resolve_entry(push, appender->again[k], err);
         appender->again_count = 0;
-        for (size_t k = 0; k < again; k++) {
-            size_t i = appender->again[k];
-
-            if (resolve_entry(push, i, err) != 0)
-                return -1;
-            if (!is_refusal(appender->found[i]) && apply_entry(push, i, err) != 0)
-                return -1;
-        }
+        if (result == 0)
+            result = apply_and_log(push, appender->again, again, err);
     }
-    return 0;
+    if (push->repeats)
+        log_ticket_await_others(push->store, &push->result->ticket);
+    return result;
 }
 
 static void count_push(struct push *push, const uint64_t *refused_before)

@@ -35,8 +35,15 @@ struct refusal_example {
     char text[200]; /* what and why, one line */
 };
 
+/* When the answer about a push may leave: once the write-ahead log is so far. Zeroed: at once. */
+struct append_ticket {
+    uint64_t position; /* in the log, behind all that the push changed */
+    uint64_t barrier;  /* repeats were accepted: the batches begun up to this number come first */
+};
+
 struct append_result {
-    uint64_t accepted; /* stored, or identical to what is stored */
+    struct append_ticket ticket; /* of all appends into this result; store_is_durable */
+    uint64_t accepted;           /* stored, or identical to what is stored */
     uint64_t refused[REFUSED_REASONS];
     struct refusal_example examples[APPEND_EXAMPLES];
     size_t example_count;
@@ -65,5 +72,23 @@ void appender_free(struct appender *appender);
  */
 TIDE_NODISCARD int store_append(struct appender *appender, const struct batch *batch,
                                 struct append_result *result, struct error *err);
+
+/**
+ * Is everything that a ticket stands for as durable as wal.sync promises? An answer leaves only
+ * then. Never blocks; thread-safe.
+ *
+ * @return 1 yes; 0 not yet (store_set_durable_listener tells when to ask again); -1 with err: IO
+ *         (it never will be)
+ */
+int store_is_durable(struct store *store, struct append_ticket *ticket, struct error *err);
+/** Waits for that (not on an event loop). @return 0, or -1 with err: IO, TIMEOUT */
+TIDE_NODISCARD int store_wait_durable(struct store *store, struct append_ticket *ticket,
+                                      int64_t timeout_ms, struct error *err);
+/**
+ * `moved` is called, on a thread of the store, whenever a ticket may have become durable; it must
+ * be quick. One listener; NULL: nobody. When this returns, the one before is not being called any
+ * more.
+ */
+void store_set_durable_listener(struct store *store, void (*moved)(void *ctx), void *ctx);
 
 #endif

@@ -4,6 +4,7 @@
  * that of a caller of store_tick and its like. */
 #include "base/logger.h"
 #include "store/folder.h"
+#include "store/store_log.h"
 
 #define SWEEP_MAX_NS ((int64_t)6 * 3600 * 1000000000)
 #define CACHE_ENTRY_AGE_S 3600
@@ -89,7 +90,7 @@ static int maintain_due(struct store *store, struct error *err)
 }
 
 /* After an interval, or many dirty series; never more than half of the time (behaviour 12). */
-static bool checkpoint_is_due(const struct store *store)
+static bool checkpoint_is_due(struct store *store)
 {
     const struct folder *folder = store->folder;
     int64_t since_ns = clock_mono_ns(store->clock) - folder->checkpoint_mono_ns;
@@ -98,6 +99,8 @@ static bool checkpoint_is_due(const struct store *store)
 
     if (since_ns < folder->checkpoint_took_ns)
         return false;
+    if (store->log != NULL)
+        return log_checkpoint_is_due(store, since_ns);
     return since_ns >= store->options.checkpoint_interval_ms * 1000000 ||
            (limit != 0 && dirty >= limit);
 }
@@ -146,6 +149,8 @@ static int tick_locked(struct store *store, struct error *err)
     struct folder *folder = store->folder;
     int result;
 
+    if (log_heal(store, err) != 0)
+        result = -1;
     quarantine_damaged(store);
     result = persist_due(store, err);
     if (maintain_due(store, err) != 0 || relieve(store, err) != 0)
@@ -156,8 +161,7 @@ static int tick_locked(struct store *store, struct error *err)
         counter_add(&store->counters.persist_errors, 1);
         result = -1;
     }
-    if (__atomic_load_n(&store->mapper.changes, __ATOMIC_RELAXED) != folder->mappings_saved &&
-        mappings_save(store, err) != 0)
+    if (mappings_save_changed(store, err) != 0)
         result = -1;
     return result;
 }

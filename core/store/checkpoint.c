@@ -1,12 +1,15 @@
 /* checkpoint.c - heads.db and mappings.db (engine-design 5).
  *
  * Stripe by stripe: under its lock the records of its series are copied into a buffer, outside it
- * is written. Pushes wait for one stripe's copy at most. */
+ * is written. Pushes wait for one stripe's copy at most. With the log on, its begin is taken first:
+ * what is logged before it was applied before it, so the captured state has it (I1), and what comes
+ * meanwhile is in both, which a replay sees by time. */
 #include "base/logger.h"
 #include "base/mem.h"
 #include "disk/mappings.h"
 #include "model/fingerprint.h"
 #include "store/folder.h"
+#include "store/store_log.h"
 
 #define FLUSH_BYTES ((size_t)1 << 20)
 
@@ -248,27 +251,53 @@ static void note_checkpoint(struct store *store, const struct volume_stat *stat,
               stat->size, took_ns / 1000000);
 }
 
+/* Everything that heads.db counts on is durable, and the log says what is coming. */
+static int prepare(struct store *store, struct heads_writer *writer, struct log_checkpoint *log,
+                   struct error *err)
+{
+    struct volume *volume = store->folder->volume;
+    struct volume_stat stat = heads_writer_stat(writer);
+
+    if (log_checkpoint_intend(store, log, &stat, err) != 0)
+        return -1;
+    /* Of series_sync "never" it is promised that checkpoints are synced. */
+    return volume->sync_all(volume, err);
+}
+
+static int write_heads(struct store *store, struct capture *capture, struct log_checkpoint *log,
+                       struct volume_stat *stat, struct error *err)
+{
+    capture->writer = heads_writer_begin(store->folder->volume, err);
+    if (capture->writer == NULL)
+        return -1;
+    if (capture_all(store, capture, err) != 0 || prepare(store, capture->writer, log, err) != 0) {
+        heads_writer_discard(capture->writer);
+        return -1;
+    }
+    return heads_writer_publish(capture->writer, true, stat, err);
+}
+
 int checkpoint_write(struct store *store, struct error *err)
 {
     struct folder *folder = store->folder;
-    struct capture capture = {.writer = heads_writer_begin(folder->volume, err)};
     int64_t begin_ns = clock_mono_ns(store->clock);
+    struct capture capture = {0};
+    struct log_checkpoint log;
     struct volume_stat stat = {0};
     size_t unarchived;
     int result;
 
-    if (capture.writer == NULL)
-        return -1;
     gauge_put(&store->counters.checkpointing, 1);
+    log_checkpoint_begin(store, &log);
     lock_acquire(&folder->unarchived_lock);
     unarchived = folder->unarchived_count;
     lock_release(&folder->unarchived_lock);
-    result = capture_all(store, &capture, err);
+    result = write_heads(store, &capture, &log, &stat, err);
     heads_capture_destroy(&capture.heads);
-    if (result != 0)
-        heads_writer_discard(capture.writer);
-    else
-        result = heads_writer_publish(capture.writer, true, &stat, err);
+    if (result == 0)
+        result = mappings_save_changed(store, err);
+    if (result == 0)
+        result = log_checkpoint_end(store, &log, err);
     if (result == 0)
         result = forget_unarchived(store, unarchived, err);
     folder->checkpoint_mono_ns = clock_mono_ns(store->clock);
@@ -301,4 +330,11 @@ int mappings_save(struct store *store, struct error *err)
     if (result == 0)
         store->folder->mappings_saved = changes;
     return result;
+}
+
+int mappings_save_changed(struct store *store, struct error *err)
+{
+    if (__atomic_load_n(&store->mapper.changes, __ATOMIC_RELAXED) == store->folder->mappings_saved)
+        return 0;
+    return mappings_save(store, err);
 }

@@ -1,6 +1,6 @@
 /* engine.h - the inside of struct store, for the files of this room only.
  *
- * Lock order (README.md): background_lock > mapper > stripe > leaves. */
+ * Lock order (README.md): background_lock > gate > mapper > stripe > leaves. */
 #ifndef TIDE_STORE_ENGINE_H
 #define TIDE_STORE_ENGINE_H
 
@@ -9,6 +9,7 @@
 #include "store/damage.h"
 #include "store/edits.h"
 #include "store/epoch.h"
+#include "store/gate.h"
 #include "store/label_table.h"
 #include "store/mapper.h"
 #include "store/series_map.h"
@@ -83,6 +84,15 @@ struct store {
     struct persist_queue *queue; /* NULL: memory only */
     struct merge_queue *merges;  /* likewise */
     struct damage_list damage;
+
+    struct gate gate;          /* batches of changes, against checkpoints and deletes */
+    struct store_log *log;     /* store_log.h; NULL: off */
+    struct lock listener_lock; /* a leaf, but for the listener; guards the next four */
+    struct cond durable_change;
+    uint64_t durable_news; /* counts up */
+    void (*durable_moved)(void *ctx);
+    void *durable_ctx;
+
     struct lock background_lock; /* one piece of background work at a time; see README.md */
 
     bool started_dirty;
@@ -133,6 +143,7 @@ struct appender {
     size_t pair_cap;
     size_t *again; /* entries whose series went away between resolve and apply */
     size_t again_count;
+    struct log_batch *log; /* log.h */
 };
 
 /**

@@ -103,6 +103,7 @@ int checkpoint_write(struct store *store, struct error *err);
 int mappings_save(struct store *store, struct error *err);
 /** Adds all mappings to a list. */
 void mappings_collect(struct store *store, struct mappings *mappings);
+int mappings_save_changed(struct store *store, struct error *err);
 /** Finds out how many chunks the file has, its time, and where its last chunk begins. */
 int resolve_file(struct store *store, uint64_t fp, struct error *err);
 /** The same for all series of a stripe of which that is not known; outside its lock. */

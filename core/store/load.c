@@ -35,6 +35,7 @@ struct series *load_series(struct store *store, uint64_t fp, const struct labels
             pairs[i] = label_table_intern(&store->labels, &label);
         }
         series = series_create_locked(store, stripe, fp, pairs, (uint16_t)count, archived);
+        series->logged = true;
         if (!archived)
             series->arrival_s = store_now_s(store);
     }

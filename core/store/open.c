@@ -5,6 +5,7 @@
 #include "disk/version.h"
 #include "store/folder.h"
 #include "store/snapshot_parts.h"
+#include "store/store_log.h"
 
 static struct folder *folder_new(struct store *store)
 {

@@ -8,6 +8,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "store/folder.h"
+#include "store/log.h"
 
 #define ROUND_SERIES 4096
 #define ROUND_WAIT_S 60
@@ -258,6 +259,10 @@ static int write_round(struct store *store, struct persist_work *work, struct er
 {
     struct error problem;
     int result = 0;
+
+    /* A metric must not be in a series file alone (I8): the log first. */
+    if (log_flush(store, err) != 0)
+        return -1;
 
     qsort(work->items, work->count, sizeof(*work->items), compare_items);
     for (size_t i = 0; i < work->count; i++) {

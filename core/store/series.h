@@ -46,6 +46,7 @@ struct series {
     bool has_samples : 1; /* last_ms means something */
     bool broken : 1;      /* waits for quarantine: takes no more samples */
     bool first_known : 1; /* first_ms is exact or too old; false: unknown, assume very old */
+    bool logged : 1;      /* its labels are in the log, in heads.db or in the archive */
     int64_t first_ms;     /* of the first sample in the file or in memory */
     int64_t last_ms;
 
@@ -54,6 +55,7 @@ struct series {
     int64_t mtime_ns;           /* of the file, as last seen */
     int32_t file_chunks;        /* in the file, and FILE_CHUNKS_UNKNOWN */
     uint32_t arrival_s;         /* monotonic seconds when the last sample came */
+    uint32_t wal_segment;       /* of the log, in which its id was bound last; low bits */
     struct full_chunk **chunks; /* oldest first; from the slab pool */
     uint32_t chunk_count;
     uint32_t chunk_cap;

@@ -91,6 +91,7 @@ struct series *series_unarchive_locked(struct store *store, struct stripe *strip
 
     active->file_chunks = FILE_CHUNKS_UNKNOWN;
     active->mtime_ns = MTIME_UNKNOWN;
+    active->logged = true; /* the archive entry stays until a checkpoint holds the series */
     counter_add(&store->counters.series_unarchived, 1);
     if (store->folder != NULL)
         folder_note_unarchived(store->folder, active->fp);

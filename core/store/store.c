@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "chunk/chunk.h"
 #include "store/folder.h"
+#include "store/store_log.h"
 
 #define MINUTE_MS ((int64_t)60 * 1000)
 #define HOUR_MS (60 * MINUTE_MS)
@@ -22,6 +23,9 @@ void store_options_init(struct store_options *options)
         .min_shrink_ratio = 0.1,
         .memory_target_bytes = 2048 * MIB,
         .block_cache_bytes = 256 * MIB,
+        .wal_interval_ms = 200,
+        .wal_replay_target_ms = 30000,
+        .wal_max_bytes = 4096 * MIB,
     };
 }
 
@@ -70,10 +74,11 @@ void store_progress_add(struct store *store, uint64_t done)
 struct store_progress_view store_progress_get(const struct store_progress *progress)
 {
     static const char *const names[] = {
-        [STORE_PHASE_NONE] = "starting",   [STORE_PHASE_LOCK] = "lock",
-        [STORE_PHASE_HEADS] = "heads",     [STORE_PHASE_RECOVERY] = "recovery",
-        [STORE_PHASE_INDEX] = "index",     [STORE_PHASE_READY] = "ready",
-        [STORE_PHASE_CLOSING] = "closing", [STORE_PHASE_CLOSED] = "closed",
+        [STORE_PHASE_NONE] = "starting", [STORE_PHASE_LOCK] = "lock",
+        [STORE_PHASE_HEADS] = "heads",   [STORE_PHASE_RECOVERY] = "recovery",
+        [STORE_PHASE_REPLAY] = "replay", [STORE_PHASE_INDEX] = "index",
+        [STORE_PHASE_READY] = "ready",   [STORE_PHASE_CLOSING] = "closing",
+        [STORE_PHASE_CLOSED] = "closed",
     };
 
     return (struct store_progress_view){
@@ -102,6 +107,9 @@ static struct store *store_new(const struct store_options *options, struct store
     block_cache_init(&store->cache, options->block_cache_bytes);
     damage_list_init(&store->damage);
     lock_init(&store->background_lock);
+    gate_init(&store->gate, store_log_tell, store);
+    lock_init(&store->listener_lock);
+    cond_init(&store->durable_change);
     store_querier_init(store);
     return store;
 }
@@ -124,6 +132,9 @@ static void store_free(struct store *store)
     label_table_destroy(&store->labels);
     damage_list_destroy(&store->damage);
     lock_destroy(&store->background_lock);
+    gate_destroy(&store->gate);
+    lock_destroy(&store->listener_lock);
+    cond_destroy(&store->durable_change);
     epoch_destroy(&store->epoch);
     slab_pool_destroy(&store->pool);
     mem_free((char *)(uintptr_t)store->options.data_dir);

@@ -47,6 +47,11 @@ struct store_options {
     uint64_t block_cache_bytes;             /* bound of the label cache; default 256 MiB */
     struct store_limits limits;
 
+    int wal_sync;                 /* enum wal_sync of disk/wal.h; default 0: no log */
+    int64_t wal_interval_ms;      /* default 200 */
+    int64_t wal_replay_target_ms; /* a checkpoint when a replay would take longer; default 30 s */
+    uint64_t wal_max_bytes;       /* or when the log is longer; default 4 GiB */
+
     bool force_recovery; /* treat the folder as dirty */
     bool pedantic;       /* recovery decodes every chunk */
     bool no_background;  /* no maintenance thread: store_tick is the caller's to call */
@@ -66,6 +71,7 @@ enum store_phase {
     STORE_PHASE_LOCK,     /* version, lock, archive indexes */
     STORE_PHASE_HEADS,    /* reading heads.db */
     STORE_PHASE_RECOVERY, /* series files after a crash */
+    STORE_PHASE_REPLAY,   /* the write-ahead log */
     STORE_PHASE_INDEX,    /* label index in memory */
     STORE_PHASE_READY,
     STORE_PHASE_CLOSING,

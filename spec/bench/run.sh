@@ -2,12 +2,10 @@
 # make bench: what the codecs, the decoders and the whole server cost on this machine.
 # Usage: run.sh [peers]     BUILD names the folder of programs. Sizes: SERIES, SCRAPES, BATCH.
 #
-# Figures are CPU seconds and bytes; wall times on a shared machine mean little. With "peers" the
-# same payload goes to Prometheus and VictoriaMetrics in turn, each with its defaults and one long
-# retention; what is not installed is left out and named.
+# Figures are CPU seconds and bytes; wall times on a shared machine mean little. With "peers",
+# side_by_side.lua then puts Prometheus and VictoriaMetrics beside it.
 set -eu
 build=${BUILD:-build}
-PATH=build/peers/usr/bin:$PATH
 series=${SERIES:-100000}
 scrapes=${SCRAPES:-60}
 batch=${BATCH:-2000}
@@ -52,32 +50,6 @@ bench_tidemark() {
   echo "tidemark bytes_on_disk=$(bytes_on_disk "$work/data")"
 }
 
-bench_prometheus() {
-  command -v prometheus >/dev/null || { echo "prometheus: not installed, left out"; return; }
-  rm -rf "$work/data"
-  echo 'global: {}' >"$work/prometheus.yml"
-  prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
-    --storage.tsdb.retention.time=100y --web.enable-remote-write-receiver \
-    --web.listen-address=127.0.0.1:19202 --log.level=error 2>"$work/log" &
-  server=$!
-  wait_for http://127.0.0.1:19202/-/ready
-  load prometheus 19202 /api/v1/write
-  stop
-  echo "prometheus bytes_on_disk=$(bytes_on_disk "$work/data")"
-}
-
-bench_victoria_metrics() {
-  command -v victoria-metrics >/dev/null || { echo "victoria-metrics: not installed, left out"; return; }
-  rm -rf "$work/data"
-  victoria-metrics -storageDataPath="$work/data" -retentionPeriod=100y \
-    -httpListenAddr=127.0.0.1:19203 -loggerLevel=ERROR 2>"$work/log" &
-  server=$!
-  wait_for http://127.0.0.1:19203/health
-  load victoria-metrics 19203 /api/v1/write
-  stop
-  echo "victoria-metrics bytes_on_disk=$(bytes_on_disk "$work/data")"
-}
-
 echo "== codecs"
 "$build/bench/codec"
 echo "== decoders"
@@ -88,9 +60,9 @@ echo "== server: remote write, $series series x $scrapes scrapes, batches of $ba
 round=0
 while [ $round -lt "$rounds" ]; do
   bench_tidemark
-  if [ "${1:-}" = peers ]; then
-    bench_prometheus
-    bench_victoria_metrics
-  fi
   round=$((round + 1))
 done
+if [ "${1:-}" = peers ]; then
+  echo "== side by side"
+  luajit spec/bench/side_by_side.lua
+fi

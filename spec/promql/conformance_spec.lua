@@ -1,5 +1,5 @@
--- Upstream's PromQL scripts, run through the HTTP API of a real server. They stay where upstream's
--- material lies: TIDE_CONFORMANCE, default ../shared/conformance.
+-- PromQL scripts, run through the HTTP API of a real server: upstream's, which stay where upstream's
+-- material lies (TIDE_CONFORMANCE, default ../shared/conformance), and our own beside this file.
 local script = require "spec.promql.script"
 -- TIDE_PROMQL=library leaves the server out: the library evaluates over series in memory.
 local runner = require(os.getenv("TIDE_PROMQL") == "library" and "spec.promql.library_runner" or
@@ -7,45 +7,50 @@ local runner = require(os.getenv("TIDE_PROMQL") == "library" and "spec.promql.li
 
 local conformance = os.getenv("TIDE_CONFORMANCE") or "../shared/conformance"
 
-local function scripts()
-  local pipe = io.popen("ls " .. conformance .. "/promqltest/*.test 2>/dev/null")
+local function scripts(folder)
+  local pipe = io.popen("ls " .. folder .. "/*.test 2>/dev/null")
   local list = {}
   for path in pipe:lines() do list[#list + 1] = path end
   pipe:close()
   return list
 end
 
+local function describe_script(path)
+  describe(path:match("[^/]+$"), function()
+    local run = runner.new()
+    local commands = script.read(path)
+
+    setup(function() run:clear() end)
+    teardown(function() run:close() end)
+
+    -- Loads and clears happen in front of the next eval, which reports their failure.
+    local before = {}
+    for _, command in ipairs(commands) do
+      if command.kind ~= "eval" then
+        before[#before + 1] = command
+      else
+        local todo = before
+        before = {}
+        it(("line %d: %s"):format(command.line, command.expression), function()
+          for _, other in ipairs(todo) do
+            if other.kind == "clear" then run:clear() else run:load(other) end
+          end
+          run:eval(command)
+        end)
+      end
+    end
+  end)
+end
+
 describe("upstream's scripts", function()
-  local paths = scripts()
+  local paths = scripts(conformance .. "/promqltest")
   if #paths == 0 then
     pending("upstream's scripts are not here: set TIDE_CONFORMANCE")
     return
   end
+  for _, path in ipairs(paths) do describe_script(path) end
+end)
 
-  for _, path in ipairs(paths) do
-    describe(path:match("[^/]+$"), function()
-      local run = runner.new()
-      local commands = script.read(path)
-
-      setup(function() run:clear() end)
-      teardown(function() run:close() end)
-
-      -- Loads and clears happen in front of the next eval, which reports their failure.
-      local before = {}
-      for _, command in ipairs(commands) do
-        if command.kind ~= "eval" then
-          before[#before + 1] = command
-        else
-          local todo = before
-          before = {}
-          it(("line %d: %s"):format(command.line, command.expression), function()
-            for _, other in ipairs(todo) do
-              if other.kind == "clear" then run:clear() else run:load(other) end
-            end
-            run:eval(command)
-          end)
-        end
-      end
-    end)
-  end
+describe("our scripts", function()
+  for _, path in ipairs(scripts("spec/promql/scripts")) do describe_script(path) end
 end)

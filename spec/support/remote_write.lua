@@ -70,29 +70,33 @@ end
 
 function remote_write.body(series) return remote_write.snappy(remote_write.message(series)) end
 
--- POSTs the series to a server, a request for each `batch` series; errors on any other status
--- than 2xx.
-function remote_write.push(url, series, batch)
+-- POSTs a request's body; errors on any other status than 2xx.
+function remote_write.post(url, body)
   local http, ltn12 = require "socket.http", require "ltn12"
+  local answer = {}
+  local _, status = http.request {
+    url = url,
+    method = "POST",
+    source = ltn12.source.string(body),
+    sink = ltn12.sink.table(answer),
+    headers = {
+      ["Content-Type"] = "application/x-protobuf",
+      ["Content-Encoding"] = "snappy",
+      ["Content-Length"] = #body,
+      ["X-Prometheus-Remote-Write-Version"] = "0.1.0",
+    },
+  }
+  if tonumber(status) == nil or status >= 300 then
+    error(("remote write to %s: %s %s"):format(url, tostring(status), table.concat(answer)))
+  end
+end
+
+-- POSTs the series to a server, a request for each `batch` series.
+function remote_write.push(url, series, batch)
   for from = 1, #series, batch or 1000 do
     local part = {}
     for i = from, math.min(from + (batch or 1000) - 1, #series) do part[#part + 1] = series[i] end
-    local body, answer = remote_write.body(part), {}
-    local _, status = http.request {
-      url = url,
-      method = "POST",
-      source = ltn12.source.string(body),
-      sink = ltn12.sink.table(answer),
-      headers = {
-        ["Content-Type"] = "application/x-protobuf",
-        ["Content-Encoding"] = "snappy",
-        ["Content-Length"] = #body,
-        ["X-Prometheus-Remote-Write-Version"] = "0.1.0",
-      },
-    }
-    if tonumber(status) == nil or status >= 300 then
-      error(("remote write to %s: %s %s"):format(url, tostring(status), table.concat(answer)))
-    end
+    remote_write.post(url, remote_write.body(part))
   end
 end
 

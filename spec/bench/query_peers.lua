@@ -1,11 +1,12 @@
 -- What queries of the usual dashboard kinds cost the server, beside Prometheus and VictoriaMetrics.
 --
 -- Usage: luajit spec/bench/query_peers.lua [peers]     SCALE=1 is 10,000 series x 1 h at 10 s and
--- more; ONLY=text asks those queries only whose name holds it. BUILD names the folder of programs.
+-- more; ONLY=text asks those queries only whose name holds it; HOLD=1 asks nothing and waits for a
+-- line. BUILD names the folder of programs.
 --
 -- All servers get the same samples by remote write, then each query several times. A figure is the
 -- CPU time of the server's process (user and system, from /proc) per query; answers are read whole,
--- uncompressed. VictoriaMetrics is asked with nocache=1: a dashboard's next question is another one.
+-- uncompressed. VictoriaMetrics is asked with nocache=1: the next dashboard asks something else.
 package.path = "./?.lua;" .. package.path
 local process = require "spec.support.process"
 local remote_write = require "spec.support.remote_write"
@@ -30,8 +31,9 @@ end
 
 local all = {}
 local function add(labels, counter, from_s, step_s)
-  all[#all + 1] = { labels = labels, counter = counter, next_s = from_s + math.floor(random() *
-    step_s), step_s = step_s, value = math.floor(random() * 1000), ms = math.floor(random() * 1000) }
+  all[#all + 1] = { labels = labels, counter = counter, step_s = step_s,
+    next_s = from_s + math.floor(random() * step_s), ms = math.floor(random() * 1000),
+    value = math.floor(random() * 1000) }
 end
 
 local function instance(i) return ("10.0.%d.%d:9100"):format(i / 256, i % 256) end
@@ -164,7 +166,8 @@ local queries = {
   { "raw hour of one series", 'cpu_seconds_total{host="host-00001",mode="mode1"}', H1, END_S, 10 },
   { "raw hour of one series as samples", 'cpu_seconds_total{host="host-00001",mode="mode1"}[1h]',
     END_S },
-  { "rate over 100 series", 'rate(cpu_seconds_total{host=~"host-0000."}[5m])', H1 + 300, END_S, 15 },
+  { "rate over 100 series", 'rate(cpu_seconds_total{host=~"host-0000."}[5m])', H1 + 300, END_S,
+    15 },
   { "sum by host, 6 h at 60 s", "sum by (host) (rate(load_total[5m]))", H6 + 300, END_S, 60 },
   { "sum by mode, 1 h at 10 s", "sum by (mode) (rate(cpu_seconds_total[5m]))", H1 + 300, END_S,
     10 },
@@ -210,14 +213,15 @@ local function measure(query, server)
     return select(2, body:gsub('"metric":', ""))
   end
   local series = ask() -- once to warm up
-  local before, rounds, spent = server.process:usage(), 0, 0
-  local started = socket.gettime()
-  repeat
+  local before, rounds, started = server.process:usage(), 0, socket.gettime()
+  while true do
     ask()
     rounds = rounds + 1
-    spent = server.process:usage() - before
-  until rounds >= 3 and (spent > 1 or socket.gettime() - started > 3)
-  return spent / rounds * 1000, series
+    local spent = server.process:usage() - before
+    if rounds >= 3 and (spent > 1 or socket.gettime() - started > 3) then
+      return spent / rounds * 1000, series
+    end
+  end
 end
 
 local function run_all()
@@ -235,7 +239,8 @@ local function run_all()
         counts = counts and (counts .. "/" .. series) or tostring(series)
         if not ours then ours = ms else better = math.min(better or ms, ms) end
       end
-      io.write(("    %s  series %s\n"):format(better and ("%.1f"):format(better / ours) or "", counts))
+      io.write(("    %s  series %s\n"):format(better and ("%.1f"):format(better / ours) or "",
+        counts))
     end
   end
 end
@@ -244,7 +249,12 @@ local ok, problem = pcall(function()
   start_all(arg[1] == "peers")
   push_all()
   for _, server in ipairs(servers) do settle(server) end
-  run_all()
+  if os.getenv("HOLD") then -- for a profiler: ask by hand
+    print(servers[1].process.pid, path_of({ "", "QUERY", H1, END_S, 10 }, servers[1]))
+    io.read()
+  else
+    run_all()
+  end
 end)
 for _, server in ipairs(servers) do server.process:kill() end
 process.remove(folder)

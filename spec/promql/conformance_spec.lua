@@ -1,5 +1,6 @@
--- PromQL scripts, run through the HTTP API of a real server: upstream's, which stay where upstream's
--- material lies (TIDE_CONFORMANCE, default ../shared/conformance), and our own beside this file.
+-- PromQL scripts, run through the HTTP API of a real server: upstream's, which stay where
+-- upstream's material lies (TIDE_CONFORMANCE, default ../shared/conformance), and our own beside
+-- this file.
 local script = require "spec.promql.script"
 -- TIDE_PROMQL=library leaves the server out: the library evaluates over series in memory.
 local runner = require(os.getenv("TIDE_PROMQL") == "library" and "spec.promql.library_runner" or

@@ -37,6 +37,15 @@ function memory.new(options)
     store.series[#store.series + 1] = { labels = new_labels(labels), samples = samples }
   end
 
+  -- The same from { labels = { name = value }, samples = ... }.
+  function store.add_series(series)
+    local names, list = {}, {}
+    for name in pairs(series.labels) do names[#names + 1] = name end
+    table.sort(names)
+    for i, name in ipairs(names) do list[i] = { name, series.labels[name] } end
+    store.add(list, series.samples)
+  end
+
   local querier = ffi.new("struct querier")
   local function set_bits(array, i, field)
     local at = ffi.cast("char *", array + i) + ffi.offsetof("struct selected_series", field)

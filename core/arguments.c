@@ -143,21 +143,27 @@ int arguments_parse(struct arguments *arguments, int argc, char **argv,
     return 0;
 }
 
+int arguments_try_config(const struct arguments *arguments, struct config *config,
+                         struct error *err)
+{
+    if (config_load(arguments->config_path, config, err) != 0)
+        return -1;
+    for (size_t i = 0; i < arguments->setting_count; i++) {
+        if (config_set(config, arguments->settings[i].flag, arguments->settings[i].key,
+                       arguments->settings[i].text, err) != 0) {
+            config_destroy(config);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int arguments_load_config(const struct arguments *arguments, struct config *config)
 {
     struct error err;
 
-    if (config_load(arguments->config_path, config, &err) != 0)
-        goto failed;
-    for (size_t i = 0; i < arguments->setting_count; i++) {
-        if (config_set(config, arguments->settings[i].flag, arguments->settings[i].key,
-                       arguments->settings[i].text, &err) != 0) {
-            config_destroy(config);
-            goto failed;
-        }
-    }
-    return 0;
-failed:
+    if (arguments_try_config(arguments, config, &err) == 0)
+        return 0;
     fprintf(stderr, "tidemark: %s\n", err.text);
     return -1;
 }

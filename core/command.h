@@ -46,13 +46,17 @@ TIDE_NODISCARD int arguments_parse(struct arguments *arguments, int argc, char *
 /**
  * The configuration that the arguments name, flags over file over defaults.
  *
- * @return 0 (config_destroy it), or -1: it was said on standard error what is wrong (EXIT_FOUND)
+ * @return 0 (config_destroy it), or -1 with err: as config_load and config_set
  */
+TIDE_NODISCARD int arguments_try_config(const struct arguments *arguments, struct config *config,
+                                        struct error *err);
+/** The same; -1: it was said on standard error what is wrong (EXIT_FOUND). */
 TIDE_NODISCARD int arguments_load_config(const struct arguments *arguments, struct config *config);
 
 int command_serve(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_password(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_repair(int argc, char **argv);
 int command_dump(int argc, char **argv);

@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"reload", CLIENT_USAGE, "let the running server read its scripts again", command_reload},
     {"check", "[--config FILE] [--set KEY=VALUE]... [--scripts DIR]",
      "say what is wrong with the configuration and the scripts", command_check},
+    {"password", "", "read a password and print its hash, for http.users", command_password},
     {"verify", "[--data DIR] [--json] [--scratch DIR]",
      "read all of a stopped data folder and say what is wrong; changes nothing", command_verify},
     {"repair", "[--data DIR]", "make a stopped data folder whole again and say what was done",
@@ -48,7 +49,7 @@ int command_serve(int argc, char **argv)
         return EXIT_USAGE;
     if (arguments_load_config(&arguments, &config) != 0)
         return EXIT_FOUND;
-    status = serve(&config) == 0 ? EXIT_GOOD : EXIT_FOUND;
+    status = serve(&arguments, &config) == 0 ? EXIT_GOOD : EXIT_FOUND;
     config_destroy(&config);
     return status;
 }

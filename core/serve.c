@@ -2,12 +2,13 @@
 #include "serve.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include <malloc.h>
 
 #include "base/clock.h"
 #include "base/logger.h"
@@ -23,6 +24,7 @@
 
 /* All parts of a running server. */
 struct server {
+    const struct arguments *arguments;
     const struct config *config;
     struct metrics *metrics;
     struct store_progress progress;
@@ -32,6 +34,7 @@ struct server {
     struct rulebook *rules; /* NULL: no scripts are configured */
     struct thread opener;   /* opens the store while the main thread listens for signals */
     sigset_t signals;
+    struct lock reload_lock; /* one reload at a time */
     struct error open_error;
 };
 
@@ -58,8 +61,8 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/* Buffers of pushes and answers come and go: what is free goes back to the system at once, and large
- * ones live in maps of their own (the C library's thresholds rise with use, up to 32 MiB). */
+/* Buffers of pushes and answers come and go: what is free goes back to the system at once, and
+ * large ones live in maps of their own (the C library's thresholds rise with use, up to 32 MiB). */
 static void trim_heap(void)
 {
     mallopt(M_MMAP_THRESHOLD, 128 * 1024);
@@ -94,24 +97,49 @@ static int open_rules(struct server *server, struct error *err)
 
     if (config->scripts[0] == '\0')
         return 0;
-    raise_stack_size();
     server->rules = rulebook_open(&options, err);
     return server->rules != NULL ? 0 : -1;
 }
 
-/* What may change while the server runs: all of it, or nothing. Any thread. */
+/* The configuration as it is now: what of it may change. */
+static int reload_config(struct server *server, struct error *err)
+{
+    struct config config;
+    int result;
+
+    if (arguments_try_config(server->arguments, &config, err) != 0)
+        return -1;
+    result = http_server_reload(server->http, &config, err);
+    if (result == 0) {
+        logger_set_level((enum log_level)config.log_level);
+        logger_set_format((enum log_format)config.log_format);
+    }
+    config_destroy(&config);
+    return result;
+}
+
+/* What may change while the server runs. Scripts that do not load change nothing at all. */
+static int reload_all(struct server *server, struct error *err)
+{
+    if (server->rules != NULL && rulebook_reload(server->rules, err) != 0)
+        return -1;
+    return reload_config(server, err);
+}
+
+/* Any thread. */
 static int reload(void *ctx, struct error *err)
 {
     struct server *server = ctx;
+    int result;
 
-    if (server->rules == NULL) {
-        log_info("reload asked for", "%s", "nothing=\"no scripts are configured\"");
-        return 0;
-    }
-    if (rulebook_reload(server->rules, err) == 0)
-        return 0;
-    log_error("reload failed, the old scripts stay in force", "error=\"%s\"", err->text);
-    return -1;
+    lock_acquire(&server->reload_lock);
+    result = reload_all(server, err);
+    lock_release(&server->reload_lock);
+    if (result == 0)
+        log_info("reloaded", NULL);
+    else
+        log_error("reload failed, what was in force stays", "error=\"%s\"", err->text);
+    return result;
 }
 
 static void fill_store_options(struct store_options *options, const struct config *config,
@@ -229,17 +257,19 @@ static int stop(struct server *server)
     return result;
 }
 
-int serve(const struct config *config)
+int serve(const struct arguments *arguments, const struct config *config)
 {
-    struct server server = {.config = config, .metrics = metrics_new()};
+    struct server server = {.arguments = arguments, .config = config, .metrics = metrics_new()};
     struct error err;
     int result;
 
+    lock_init(&server.reload_lock);
     logger_set_level((enum log_level)config->log_level);
     logger_set_format((enum log_format)config->log_format);
     raise_descriptor_limit();
     trim_heap();
     block_signals(&server.signals);
+    raise_stack_size(); /* a reload may come on any thread */
     if (open_rules(&server, &err) != 0 || start_http(&server, &err) != 0 ||
         thread_start(&server.opener, "opener", 0, open_store, &server, &err) != 0) {
         fprintf(stderr, "tidemark: %s\n", err.text);

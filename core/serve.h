@@ -2,14 +2,15 @@
 #ifndef TIDE_SERVE_H
 #define TIDE_SERVE_H
 
-#include "script/config.h"
+#include "command.h"
 
 /**
  * Serves until SIGTERM or SIGINT; SIGHUP reloads. Blocks; to be called once, on the main thread,
  * before any other thread was started. Says in one line on standard error why it failed.
  *
+ * @param arguments  name the configuration that a reload reads again
  * @return 0 after a clean stop, -1 if it could not start or could not save everything
  */
-int serve(const struct config *config);
+int serve(const struct arguments *arguments, const struct config *config);
 
 #endif

@@ -16,6 +16,7 @@
 
 struct gate {
     struct acceptor *acceptor;
+    const struct listener *listener;
     struct event *event;
 };
 
@@ -78,7 +79,8 @@ static void pause_all(struct acceptor *acceptor)
 
 static void on_connection(evutil_socket_t listener, short what, void *arg)
 {
-    struct acceptor *acceptor = ((struct gate *)arg)->acceptor;
+    const struct gate *gate = arg;
+    struct acceptor *acceptor = gate->acceptor;
 
     (void)what;
     for (int round = 0; round < ACCEPT_ROUNDS; round++) {
@@ -101,7 +103,7 @@ static void on_connection(evutil_socket_t listener, short what, void *arg)
         if (total >= acceptor->site->options.connections)
             turn_away(acceptor, fd);
         else
-            worker_deal(worker, fd, &peer);
+            worker_deal(worker, fd, &peer, gate->listener);
     }
 }
 
@@ -170,6 +172,7 @@ struct acceptor *acceptor_start(struct http_site *site, struct listener *listene
         struct gate *gate = &acceptor->gates[acceptor->gate_count];
 
         gate->acceptor = acceptor;
+        gate->listener = &listeners[acceptor->gate_count];
         gate->event = event_new(acceptor->base, listeners[acceptor->gate_count].fd,
                                 EV_READ | EV_PERSIST, on_connection, gate);
         event_add(gate->event, NULL);

@@ -274,13 +274,15 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     connection_sweep(worker);
 }
 
-void connection_open(struct worker *worker, int fd, const struct peer *peer)
+void connection_open(struct worker *worker, int fd, const struct peer *peer,
+                     const struct listener *listener)
 {
     struct connection *connection = mem_zalloc(1, sizeof(*connection));
 
     connection->worker = worker;
     connection->fd = fd;
     connection->peer = *peer;
+    connection->listener = listener;
     event_assign(&connection->read_event, worker->base, fd, EV_READ | EV_PERSIST, on_readable,
                  connection);
     event_assign(&connection->write_event, worker->base, fd, EV_WRITE | EV_PERSIST, on_writable,

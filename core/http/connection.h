@@ -11,7 +11,8 @@
 struct connection;
 
 /** Takes the descriptor over; adds itself to the worker's list. */
-void connection_open(struct worker *worker, int fd, const struct peer *peer);
+void connection_open(struct worker *worker, int fd, const struct peer *peer,
+                     const struct listener *listener);
 /** The job of its exchange has ended on the pool. */
 void connection_job_done(struct connection *connection);
 /** Cuts it off if its deadline has passed. */

@@ -26,6 +26,7 @@ struct connection {
     int fd;
     enum connection_state state;
     struct peer peer;
+    const struct listener *listener;
     int64_t deadline_ns; /* of what the state waits for */
     int64_t stall_ns;    /* output must have moved until then */
     struct buf pending;  /* input that was not used yet */

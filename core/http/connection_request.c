@@ -73,20 +73,6 @@ void connection_answer(struct connection *connection)
         end_exchange(connection);
 }
 
-void connection_take_back(struct connection *connection)
-{
-    connection->parked = false;
-    if (!connection->answered) {
-        if (!park(connection))
-            connection_answer(connection);
-        return;
-    }
-    queue_piece(connection);
-    connection->state = SENDING;
-    if (!connection->exchange->streaming)
-        end_exchange(connection);
-}
-
 /* --- the pool's side ----------------------------------------------------------------------------
  */
 
@@ -94,7 +80,9 @@ static void job_run(struct query_job *job, struct coding *coding)
 {
     struct exchange *exchange = (struct exchange *)job;
 
-    if (exchange->streaming)
+    if (exchange->verifying)
+        exchange_verify(exchange);
+    else if (exchange->streaming)
         exchange_run_piece(exchange, coding);
     else
         exchange_run(exchange, coding, NULL);
@@ -110,6 +98,7 @@ static void job_done(struct query_job *job)
 bool connection_submit(struct connection *connection, bool again)
 {
     struct exchange *exchange = connection->exchange;
+    const struct http_site *site = connection->worker->site;
 
     exchange->connection = connection;
     exchange->job.run = job_run;
@@ -118,7 +107,8 @@ bool connection_submit(struct connection *connection, bool again)
     connection->job = true;
     connection->state = RUNNING;
     connection->deadline_ns = INT64_MAX;
-    if (query_pool_submit(connection->worker->site->pool, &exchange->job, again))
+    if (query_pool_submit(exchange->verifying ? site->login_pool : site->pool, &exchange->job,
+                          again))
         return true;
     connection->job = false;
     return false;
@@ -145,12 +135,62 @@ static void run_exchange(struct connection *connection)
     }
 }
 
+/* Before any byte of the body is taken. */
+static void verify_exchange(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+
+    exchange->verifying = true;
+    if (connection_submit(connection, false))
+        return;
+    exchange->verifying = false;
+    http_reply_error(&exchange->reply, 503, "unavailable", "too many passwords are being tried");
+    http_reply_field(&exchange->reply, "Retry-After", "1");
+    exchange->reply.close |= exchange->has_body;
+    connection_answer(connection);
+}
+
 static void take_step(struct connection *connection, enum exchange_step step)
 {
     if (step == EXCHANGE_RUN)
         run_exchange(connection);
     else if (step == EXCHANGE_ANSWER)
         connection_answer(connection);
+    else if (step == EXCHANGE_VERIFY)
+        verify_exchange(connection);
+}
+
+/* The first step after a head. `more`: bytes of the body are there already. */
+static void take_first_step(struct connection *connection, enum exchange_step step, bool more)
+{
+    if (step == EXCHANGE_MORE) {
+        connection->state = WANTS_BODY;
+        connection->passed = 0;
+        connection->exchange->request.pusher = worker_pusher(connection->worker);
+        connection_set_deadline(connection, connection->worker->site->options.body_timeout_ms);
+        if (connection->exchange->head.expect_continue && !more)
+            buf_puts(connection_output(connection), "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    take_step(connection, step);
+}
+
+void connection_take_back(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+
+    connection->parked = false;
+    if (exchange->verifying) {
+        exchange->verifying = false;
+        take_first_step(connection, exchange_verified(exchange), connection->pending.len > 0);
+    } else if (!connection->answered) {
+        if (!park(connection))
+            connection_answer(connection);
+    } else {
+        queue_piece(connection);
+        connection->state = SENDING;
+        if (!exchange->streaming)
+            end_exchange(connection);
+    }
 }
 
 void connection_refuse_head(struct connection *connection, int status, const char *text)
@@ -193,17 +233,9 @@ static size_t take_head(struct connection *connection, const uint8_t *bytes, siz
     connection->scanned = 0;
     connection->in_head = false;
     connection->exchange = worker_take_exchange(connection->worker);
-    step =
-        exchange_begin(connection->exchange, (const char *)bytes, (size_t)end, &connection->peer);
-    if (step == EXCHANGE_MORE) {
-        connection->state = WANTS_BODY;
-        connection->passed = 0;
-        connection->exchange->request.pusher = worker_pusher(connection->worker);
-        connection_set_deadline(connection, connection->worker->site->options.body_timeout_ms);
-        if (connection->exchange->head.expect_continue && (size_t)end == len)
-            buf_puts(connection_output(connection), "HTTP/1.1 100 Continue\r\n\r\n");
-    }
-    take_step(connection, step);
+    step = exchange_begin(connection->exchange, (const char *)bytes, (size_t)end, &connection->peer,
+                          connection->listener);
+    take_first_step(connection, step, (size_t)end < len);
     return (size_t)end;
 }
 

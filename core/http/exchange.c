@@ -44,10 +44,11 @@ void exchange_reset(struct exchange *exchange)
     arena_reset(&exchange->arena);
     exchange->request = (struct http_request){0};
     exchange->chunked = (struct chunked){0};
+    exchange->access = (struct access){0};
     exchange->connection = NULL;
     exchange->body_left = 0;
     __atomic_store_n(&exchange->cancelled, 0, __ATOMIC_RELAXED);
-    exchange->has_body = exchange->keep_alive = exchange->gzip = false;
+    exchange->verifying = exchange->has_body = exchange->keep_alive = exchange->gzip = false;
     exchange->streaming = exchange->no_chunks = false;
 }
 
@@ -156,8 +157,42 @@ static void fill_request(struct exchange *exchange, const struct peer *peer)
     request->started_ns = clock_mono_ns(exchange->site->clock);
 }
 
+/* The reply says no: the body, if there is one, is not wanted. */
+static enum exchange_step refused(struct exchange *exchange)
+{
+    exchange->reply.close |= exchange->has_body;
+    return EXCHANGE_ANSWER;
+}
+
+/* What comes next when it is known who asks. */
+static enum exchange_step admit(struct exchange *exchange, enum access_result result)
+{
+    const struct http_head *head = &exchange->head;
+
+    if (result == ACCESS_REFUSED)
+        return refused(exchange);
+    if (result == ACCESS_SLOW)
+        return EXCHANGE_VERIFY;
+    if (head->has_length && exchange->request.route->take_body == NULL &&
+        head->content_length > exchange->site->options.body_bytes) {
+        too_large(exchange);
+        return refused(exchange);
+    }
+    return exchange->has_body ? EXCHANGE_MORE : EXCHANGE_RUN;
+}
+
+void exchange_verify(struct exchange *exchange)
+{
+    access_verify(&exchange->access, &exchange->request);
+}
+
+enum exchange_step exchange_verified(struct exchange *exchange)
+{
+    return admit(exchange, access_finish(&exchange->access, &exchange->request, &exchange->reply));
+}
+
 enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, size_t len,
-                                  const struct peer *peer)
+                                  const struct peer *peer, const struct listener *listener)
 {
     struct http_head *head = &exchange->head;
     struct http_request *request = &exchange->request;
@@ -182,17 +217,16 @@ enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, 
     exchange->body_left = head->content_length;
     request->route = http_routes_find(&exchange->site->routes, head->path, head->verb,
                                       &exchange->arena, request->captures, &allowed);
+    exchange->access.listener = listener;
+    exchange->access.client = peer->client;
+    exchange->access.origin = cors_judge(exchange->site->cors, head);
     if (request->route == NULL)
         refuse_route(exchange, allowed);
     else if (!is_open(exchange))
         refuse_unready(exchange);
-    else if (head->has_length && request->route->take_body == NULL &&
-             head->content_length > exchange->site->options.body_bytes)
-        too_large(exchange);
     else
-        return exchange->has_body ? EXCHANGE_MORE : EXCHANGE_RUN;
-    exchange->reply.close |= exchange->has_body;
-    return EXCHANGE_ANSWER;
+        return admit(exchange, access_check(&exchange->access, request, &exchange->reply));
+    return refused(exchange);
 }
 
 /* What take_body decoded goes to a route that takes it as it comes. */
@@ -415,15 +449,21 @@ static void put_status_line(struct buf *out, int status)
     buf_append(out, "\r\n", 2);
 }
 
-/* Pages of other origins may read (http-protocols 1.6). */
-static void put_cross_origin(const struct exchange *exchange, struct buf *out)
+/* What browsers are to know of the answer (docs/security.md). */
+static void put_for_browsers(const struct exchange *exchange, struct buf *out)
 {
-    if (http_head_field(&exchange->head, "Origin") == NULL)
+    const char *type = exchange->reply.content_type;
+
+    cors_put(exchange->access.origin, &exchange->head, out);
+    if (type == NULL)
         return;
-    buf_puts(out, "Access-Control-Allow-Origin: *\r\n"
-                  "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
-                  "Access-Control-Allow-Headers: Accept, Authorization, Content-Type, Origin\r\n"
-                  "Access-Control-Expose-Headers: Date\r\n");
+    buf_puts(out, "X-Content-Type-Options: nosniff\r\n");
+    if (strncmp(type, "text/html", 9) == 0)
+        buf_puts(out, "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src "
+                      "'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src "
+                      "'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"
+                      "X-Frame-Options: DENY\r\n"
+                      "Referrer-Policy: no-referrer\r\n");
 }
 
 static void put_length(const struct exchange *exchange, int status, struct buf *out)
@@ -456,7 +496,7 @@ void exchange_write(struct exchange *exchange, const char *date, bool last, stru
     }
     if (reply->coded)
         buf_puts(out, "Content-Encoding: gzip\r\n");
-    put_cross_origin(exchange, out);
+    put_for_browsers(exchange, out);
     put_length(exchange, status, out);
     if (last)
         buf_puts(out, "Connection: close\r\n");

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "http/access.h"
 #include "http/chunked.h"
 #include "http/coding.h"
 #include "http/http_reply.h"
@@ -26,6 +27,7 @@ struct exchange {
     struct http_site *site;
     struct http_request request;
     struct http_reply reply;
+    struct access access;
     struct http_head head;
     struct buf head_bytes; /* what head borrows from */
     struct buf gathered;   /* the body as it came */
@@ -35,6 +37,7 @@ struct exchange {
     uint64_t body_left; /* of a body with a length */
     int cancelled;      /* atomic */
 
+    bool verifying;  /* its job is exchange_verify */
     bool has_body;   /* bytes of a body follow the head */
     bool keep_alive; /* another request may follow the reply */
     bool gzip;       /* the asker takes it */
@@ -50,6 +53,7 @@ struct exchange {
 enum exchange_step {
     EXCHANGE_MORE,   /* wants (more of) the body */
     EXCHANGE_RUN,    /* complete: exchange_run it */
+    EXCHANGE_VERIFY, /* who asks must be proved first: exchange_verify, on the login pool */
     EXCHANGE_ANSWER, /* the reply is there already: refused */
 };
 
@@ -60,7 +64,11 @@ void exchange_reset(struct exchange *exchange);
 
 /** Parses a complete head, finds the route, checks what can be refused without the body. */
 enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, size_t len,
-                                  const struct peer *peer);
+                                  const struct peer *peer, const struct listener *listener);
+/** EXCHANGE_VERIFY's job, on a thread of the login pool. */
+void exchange_verify(struct exchange *exchange);
+/** The step after it. */
+enum exchange_step exchange_verified(struct exchange *exchange);
 /** Takes the body as it comes, however large: who sends it must only go on. */
 bool exchange_passes(const struct exchange *exchange);
 /**

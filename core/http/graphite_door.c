@@ -13,6 +13,7 @@
 #include "http/http_site.h"
 #include "http/listener.h"
 #include "http/push.h"
+#include "script/config.h"
 #include "wire/graphite.h"
 
 #define READ_BYTES ((size_t)256 << 10)
@@ -267,7 +268,7 @@ static void free_door(struct graphite_door *door)
         event_base_free(door->base);
     if (door->stop_fd >= 0)
         close(door->stop_fd);
-    listener_close(&door->listener);
+    listener_destroy(&door->listener);
     pusher_free(door->pusher);
     mem_free(door->input);
     mem_free(door);
@@ -288,7 +289,8 @@ struct graphite_door *graphite_door_open(const struct http_site *site, const cha
         free_door(door);
         return NULL;
     }
-    if (listener_open(&door->listener, address, err) != 0) {
+    if (listener_open(&door->listener, &(struct config_listener){.address = (char *)address},
+                      err) != 0) {
         error_note(err, "push.graphite_listen");
         free_door(door);
         return NULL;

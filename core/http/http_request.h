@@ -20,9 +20,10 @@ struct pusher;
 enum http_role { HTTP_ROLE_NONE, HTTP_ROLE_PUSH, HTTP_ROLE_READ, HTTP_ROLE_ADMIN };
 
 enum http_route_flags {
-    HTTP_ROUTE_ALWAYS = 1 << 0, /* answered before the store is ready, and while it stops */
-    HTTP_ROUTE_POOL = 1 << 1,   /* runs on the query pool */
-    HTTP_ROUTE_RAW = 1 << 2,    /* the body as it came: its coding is the route's business */
+    HTTP_ROUTE_ALWAYS = 1 << 0,    /* answered before the store is ready, and while it stops */
+    HTTP_ROUTE_POOL = 1 << 1,      /* runs on the query pool */
+    HTTP_ROUTE_RAW = 1 << 2,       /* the body as it came: its coding is the route's business */
+    HTTP_ROUTE_URL_LOGIN = 1 << 3, /* u and p in the address are a user and a password */
 };
 
 #define HTTP_CAPTURES_MAX 2

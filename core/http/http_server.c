@@ -8,6 +8,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "http/acceptor.h"
+#include "http/access.h"
 #include "http/graphite_door.h"
 #include "http/http_site.h"
 #include "http/listener.h"
@@ -21,6 +22,9 @@
 #define REGEXES 1024
 /* Kept of the types, helps and units that pushes tell. */
 #define METADATA_BYTES ((size_t)16 << 20)
+/* Passwords are tried so many at once, and so many may wait. */
+#define LOGIN_THREADS 2
+#define LOGIN_QUEUE 256
 /* Descriptors that are not connections: files of the store, listeners, loops. */
 #define OTHER_DESCRIPTORS 256
 
@@ -39,7 +43,11 @@ struct http_server {
 
 void http_options_init(struct http_options *options)
 {
+    static const struct config_origin anybody = {.text = (char *)"*"};
+
     *options = (struct http_options){
+        .origins = &anybody,
+        .origin_count = 1,
         .connections = 512,
         .header_bytes = 64 << 10,
         .body_bytes = 64 << 20,
@@ -65,6 +73,10 @@ void http_options_configure(struct http_options *options, const struct config *c
 {
     options->listen = config->listen;
     options->listen_count = config->listen_count;
+    options->users = config->http.users;
+    options->user_count = config->http.users_count;
+    options->origins = config->http.cors_origins;
+    options->origin_count = config->http.cors_origins_count;
     options->workers = (size_t)config->http.workers;
     options->connections = (size_t)config->http.connections;
     options->header_bytes = (size_t)config->http.header_bytes;
@@ -124,7 +136,32 @@ static void provide_descriptors(size_t connections)
                  "http.connections=%zu descriptors=%zu", connections, (size_t)limit.rlim_cur);
 }
 
-static void init_site(struct http_site *site, const struct http_options *options)
+/* Who wants credentials needs users; who sends passwords in the clear is told so. */
+static int check_listeners(const struct config_listener *list, size_t count,
+                           const struct auth_users *users, struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].auth == CONFIG_AUTH_REQUIRED && users->count == 0)
+            return error_set(err, ERR_INVALID,
+                             "listen %s: auth = \"required\", but http.users is empty",
+                             list[i].address);
+    }
+    return 0;
+}
+
+static int init_door(struct http_site *site, struct error *err)
+{
+    const struct http_options *options = &site->options;
+    struct auth_users *users;
+
+    if (auth_users_new(options->users, options->user_count, &users, err) != 0)
+        return -1;
+    site->auth = auth_new(users, site->clock);
+    site->cors = cors_new(options->origins, options->origin_count);
+    return check_listeners(options->listen, options->listen_count, users, err);
+}
+
+static int init_site(struct http_site *site, const struct http_options *options, struct error *err)
 {
     struct http_routes own = http_routes_all();
     struct http_route *list;
@@ -143,11 +180,14 @@ static void init_site(struct http_site *site, const struct http_options *options
     site->routes = (struct http_routes){list, own.count + options->route_count};
     site->counters = http_counters_new(site);
     site->metadata = metadata_table_new(METADATA_BYTES);
+    return init_door(site, err);
 }
 
 static void destroy_site(struct http_site *site)
 {
     http_counters_free(site->counters);
+    auth_free(site->auth);
+    cors_free(site->cors);
     metadata_table_free(site->metadata);
     regex_cache_free(site->regexes);
     mem_free((void *)site->routes.list);
@@ -164,7 +204,7 @@ static int open_listeners(struct http_server *server, struct error *err)
     server->listeners = mem_zalloc(options->listen_count + 1, sizeof(*server->listeners));
     for (; server->listener_count < options->listen_count; server->listener_count++) {
         if (listener_open(&server->listeners[server->listener_count],
-                          options->listen[server->listener_count].address, err) != 0)
+                          &options->listen[server->listener_count], err) != 0)
             return -1;
     }
     return 0;
@@ -175,8 +215,12 @@ static int start_threads(struct http_server *server, struct error *err)
     struct http_site *site = &server->site;
     size_t count = site->options.workers > 0 ? site->options.workers : default_workers();
 
-    site->pool = query_pool_start(site->options.query_threads, site->options.query_queue, err);
+    site->pool =
+        query_pool_start("query", site->options.query_threads, site->options.query_queue, err);
     if (site->pool == NULL)
+        return -1;
+    site->login_pool = query_pool_start("login", LOGIN_THREADS, LOGIN_QUEUE, err);
+    if (site->login_pool == NULL)
         return -1;
     server->workers = mem_zalloc(count, sizeof(struct worker *));
     for (; server->worker_count < count; server->worker_count++) {
@@ -203,8 +247,8 @@ struct http_server *http_server_start(const struct http_options *options, struct
 
     http_parser_set_max_header_size((uint32_t)HTTP_HEAD_MAX_BYTES);
     provide_descriptors(options->connections);
-    init_site(&server->site, options);
-    if (open_listeners(server, err) != 0 || start_threads(server, err) != 0) {
+    if (init_site(&server->site, options, err) != 0 || open_listeners(server, err) != 0 ||
+        start_threads(server, err) != 0) {
         http_server_stop(server);
         return NULL;
     }
@@ -227,6 +271,22 @@ void http_server_open(struct http_server *server, struct store *store)
     TIDE_ASSERT(store != NULL && http_site_store(&server->site) == NULL);
     store_set_durable_listener(store, durable_moved, server);
     __atomic_store_n(&server->site.opened, store, __ATOMIC_RELEASE);
+}
+
+int http_server_reload(struct http_server *server, const struct config *config, struct error *err)
+{
+    struct http_site *site = &server->site;
+    struct auth_users *users;
+
+    if (auth_users_new(config->http.users, config->http.users_count, &users, err) != 0)
+        return -1;
+    if (check_listeners(site->options.listen, site->options.listen_count, users, err) != 0) {
+        auth_users_unref(users);
+        return -1;
+    }
+    auth_replace(site->auth, users);
+    cors_replace(site->cors, config->http.cors_origins, config->http.cors_origins_count);
+    return 0;
 }
 
 const char *http_server_address(const struct http_server *server, size_t i)
@@ -253,6 +313,9 @@ void http_server_stop(struct http_server *server)
         worker_join(server->workers[i]);
     query_pool_stop(server->site.pool);
     gateway_stop(server->site.gateway);
+    query_pool_stop(server->site.login_pool);
+    for (size_t i = 0; i < server->listener_count; i++)
+        listener_destroy(&server->listeners[i]);
     destroy_site(&server->site);
     mem_free(server->workers);
     mem_free(server->listeners);

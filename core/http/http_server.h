@@ -16,6 +16,8 @@
 
 struct config;
 struct config_listener;
+struct config_origin;
+struct config_user;
 struct http_route;
 struct http_server;
 struct rulebook;
@@ -23,6 +25,10 @@ struct rulebook;
 struct http_options {
     const struct config_listener *listen; /* borrowed; port 0: any free */
     size_t listen_count;
+    const struct config_user *users; /* borrowed until the start has ended */
+    size_t user_count;
+    const struct config_origin *origins; /* likewise */
+    size_t origin_count;
     size_t workers;            /* threads for connections; 0: as many as processors, at most 8 */
     size_t connections;        /* open at once; further ones get 503 and are closed */
     size_t header_bytes;       /* request line and fields together: 431 beyond */
@@ -79,6 +85,14 @@ void http_options_configure(struct http_options *options, const struct config *c
  */
 TIDE_NODISCARD struct http_server *http_server_start(const struct http_options *options,
                                                      struct error *err);
+/**
+ * Takes over what of a new configuration may change while it serves: users (with the files of their
+ * secrets, which are read again), origins.
+ *
+ * @return 0, or -1 with err: all stays as it was
+ */
+TIDE_NODISCARD int http_server_reload(struct http_server *server, const struct config *config,
+                                      struct error *err);
 /** Ready: requests reach the store from now on. Once; the store must outlive http_server_stop. */
 void http_server_open(struct http_server *server, struct store *store);
 /** The i-th listener's address with the port that it really has; owned by the server. */

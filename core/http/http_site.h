@@ -10,6 +10,8 @@
 #include "http/http_request.h"
 #include "http/http_server.h"
 
+struct auth;
+struct cors;
 struct gateway;
 struct http_counters;
 struct metadata_table;
@@ -22,6 +24,9 @@ struct http_site {
     struct http_routes routes;   /* the product's and the options', owned list */
     struct regex_cache *regexes; /* of all queries' matchers */
     struct query_pool *pool;
+    struct query_pool *login_pool; /* where passwords are tried */
+    struct auth *auth;
+    struct cors *cors;
     struct running_queries *running; /* the options'; may be NULL */
     struct http_counters *counters;
     struct gateway *gateway;         /* groups of a Pushgateway */

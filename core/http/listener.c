@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "script/config.h"
 
 #define BACKLOG 1024
 
@@ -67,6 +68,7 @@ static int open_unix(struct listener *listener, const char *address, struct erro
     if (finish(fd, address, bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0, err) != 0)
         return -1;
     listener->fd = fd;
+    listener->local = true;
     listener->path = mem_dup(path, strlen(path));
     listener->address = mem_dup(address, strlen(address));
     return 0;
@@ -124,6 +126,14 @@ static char *describe(int fd)
     return (char *)text.data;
 }
 
+static bool is_loopback(const struct sockaddr *name)
+{
+    if (name->sa_family == AF_INET)
+        return (ntohl(((const struct sockaddr_in *)name)->sin_addr.s_addr) >> 24) == 127;
+    return name->sa_family == AF_INET6 &&
+           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)name)->sin6_addr);
+}
+
 static int open_tcp(struct listener *listener, const char *address, struct error *err)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC,
@@ -148,6 +158,7 @@ static int open_tcp(struct listener *listener, const char *address, struct error
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     failure = bind(fd, found->ai_addr, found->ai_addrlen);
+    listener->local = is_loopback(found->ai_addr);
     freeaddrinfo(found);
     if (finish(fd, address, failure == 0, err) != 0)
         return -1;
@@ -156,9 +167,13 @@ static int open_tcp(struct listener *listener, const char *address, struct error
     return 0;
 }
 
-int listener_open(struct listener *listener, const char *address, struct error *err)
+int listener_open(struct listener *listener, const struct config_listener *settings,
+                  struct error *err)
 {
-    *listener = (struct listener){.fd = -1};
+    const char *address = settings->address;
+
+    *listener =
+        (struct listener){.fd = -1, .auth = settings->auth, .roles = (unsigned)settings->roles};
     if (strncmp(address, "unix:", 5) == 0)
         return open_unix(listener, address, err);
     return open_tcp(listener, address, err);
@@ -166,11 +181,17 @@ int listener_open(struct listener *listener, const char *address, struct error *
 
 void listener_close(struct listener *listener)
 {
-    if (listener->address == NULL)
+    if (listener->address == NULL || listener->fd < 0)
         return;
     close(listener->fd);
     if (listener->path != NULL)
         unlink(listener->path);
+    listener->fd = -1;
+}
+
+void listener_destroy(struct listener *listener)
+{
+    listener_close(listener);
     mem_free(listener->path);
     mem_free(listener->address);
     *listener = (struct listener){.fd = -1};

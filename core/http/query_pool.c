@@ -73,7 +73,8 @@ static void *run(void *arg)
     return NULL;
 }
 
-struct query_pool *query_pool_start(size_t threads, size_t queue_max, struct error *err)
+struct query_pool *query_pool_start(const char *pool_name, size_t threads, size_t queue_max,
+                                    struct error *err)
 {
     struct query_pool *pool = mem_zalloc(1, sizeof(*pool));
 
@@ -84,7 +85,7 @@ struct query_pool *query_pool_start(size_t threads, size_t queue_max, struct err
     for (; pool->thread_count < threads; pool->thread_count++) {
         char name[16];
 
-        snprintf(name, sizeof(name), "query-%zu", pool->thread_count % 100000);
+        snprintf(name, sizeof(name), "%.8s-%zu", pool_name, pool->thread_count % 100000);
         if (thread_start(&pool->threads[pool->thread_count], name, 0, run, pool, err) != 0) {
             query_pool_stop(pool);
             return NULL;

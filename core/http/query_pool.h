@@ -20,9 +20,12 @@ struct query_job {
     struct query_job *next;              /* the pool's */
 };
 
-/** @return owned pool (query_pool_stop), or NULL with err: IO */
-TIDE_NODISCARD struct query_pool *query_pool_start(size_t threads, size_t queue_max,
-                                                   struct error *err);
+/**
+ * @param name  of its threads: "query" makes query-0 and so on
+ * @return owned pool (query_pool_stop), or NULL with err: IO
+ */
+TIDE_NODISCARD struct query_pool *query_pool_start(const char *name, size_t threads,
+                                                   size_t queue_max, struct error *err);
 /**
  * @param again  a job that was accepted before (the next piece of a stream): never refused
  * @return false when the queue is full; the job is the caller's then

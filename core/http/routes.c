@@ -20,6 +20,7 @@
 #define PUT HTTP_VERB_PUT
 #define ALWAYS HTTP_ROUTE_ALWAYS
 #define POOL HTTP_ROUTE_POOL
+#define LOGIN HTTP_ROUTE_URL_LOGIN
 
 /* clang-format off */
 static const struct http_route routes[] = {
@@ -31,12 +32,12 @@ static const struct http_route routes[] = {
      push_import_take},
     {"/metrics/**",                 GROUP,      HTTP_ROLE_PUSH,   0,      push_gateway, NULL},
     {"/api/v1/import/prometheus/metrics/**", GROUP, HTTP_ROLE_PUSH, 0,    push_gateway, NULL},
-    {"/write",                      POST,       HTTP_ROLE_PUSH,   0,      push_influx_1, NULL},
-    {"/influx/write",               POST,       HTTP_ROLE_PUSH,   0,      push_influx_1, NULL},
+    {"/write",                      POST,       HTTP_ROLE_PUSH,   LOGIN,  push_influx_1, NULL},
+    {"/influx/write",               POST,       HTTP_ROLE_PUSH,   LOGIN,  push_influx_1, NULL},
     {"/api/v2/write",               POST,       HTTP_ROLE_PUSH,   0,      push_influx_2, NULL},
     {"/influx/api/v2/write",        POST,       HTTP_ROLE_PUSH,   0,      push_influx_2, NULL},
-    {"/query",                      GET | POST, HTTP_ROLE_PUSH,   0,      influx_query, NULL},
-    {"/influx/query",               GET | POST, HTTP_ROLE_PUSH,   0,      influx_query, NULL},
+    {"/query",                      GET | POST, HTTP_ROLE_PUSH,   LOGIN,  influx_query, NULL},
+    {"/influx/query",               GET | POST, HTTP_ROLE_PUSH,   LOGIN,  influx_query, NULL},
     {"/ping",                       GET,        HTTP_ROLE_NONE,   ALWAYS, influx_ping, NULL},
     {"/v1/metrics",                 POST,       HTTP_ROLE_PUSH,   0,      push_otlp, NULL},
     {"/opentelemetry/v1/metrics",   POST,       HTTP_ROLE_PUSH,   0,      push_otlp, NULL},

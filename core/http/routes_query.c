@@ -209,8 +209,8 @@ static void answer_query(struct http_request *request, struct http_reply *reply,
 
     query.progress = running_query_progress(running);
     answer->stats.prepare_ns = parse_ns;
-    result = promql_execute_tree(&query, tree, &answer->value, &answer->annotations,
-                                 &answer->stats, &err);
+    result = promql_execute_tree(&query, tree, &answer->value, &answer->annotations, &answer->stats,
+                                 &err);
     running_query_end(running, err.code);
     if (result != 0) {
         free_answer(answer);

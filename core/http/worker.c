@@ -37,10 +37,12 @@ static void send_mail(struct worker *worker, struct worker_mail mail)
         TIDE_ASSERT(errno == EAGAIN); /* it is awake already */
 }
 
-void worker_deal(struct worker *worker, int fd, const struct peer *peer)
+void worker_deal(struct worker *worker, int fd, const struct peer *peer,
+                 const struct listener *listener)
 {
     __atomic_add_fetch(&worker->open, 1, __ATOMIC_RELAXED);
-    send_mail(worker, (struct worker_mail){.kind = MAIL_CONNECTION, .fd = fd, .peer = *peer});
+    send_mail(worker, (struct worker_mail){
+                          .kind = MAIL_CONNECTION, .fd = fd, .peer = *peer, .listener = listener});
 }
 
 void worker_job_done(struct worker *worker, struct exchange *exchange)
@@ -158,7 +160,7 @@ static void handle_mail(struct worker *worker, const struct worker_mail *mail)
 {
     switch (mail->kind) {
     case MAIL_CONNECTION:
-        connection_open(worker, mail->fd, &mail->peer);
+        connection_open(worker, mail->fd, &mail->peer, mail->listener);
         break;
     case MAIL_JOB_DONE:
         connection_job_done(mail->exchange->connection);

@@ -17,6 +17,7 @@ struct connection;
 struct event_base;
 struct event;
 struct exchange;
+struct listener;
 struct pusher;
 
 enum worker_mail_kind { MAIL_CONNECTION, MAIL_JOB_DONE, MAIL_DURABLE, MAIL_DRAIN };
@@ -25,6 +26,7 @@ struct worker_mail {
     enum worker_mail_kind kind;
     int fd;
     struct peer peer;
+    const struct listener *listener;
     struct exchange *exchange;
 };
 
@@ -68,7 +70,8 @@ struct worker {
 TIDE_NODISCARD struct worker *worker_start(struct http_site *site, size_t number,
                                            struct error *err);
 /** Any thread. Takes the descriptor over. */
-void worker_deal(struct worker *worker, int fd, const struct peer *peer);
+void worker_deal(struct worker *worker, int fd, const struct peer *peer,
+                 const struct listener *listener);
 /** Any thread: a job of one of its exchanges has ended. */
 void worker_job_done(struct worker *worker, struct exchange *exchange);
 /** Any thread: the log has moved on, answers may leave. */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/utf8.h"
 
 #define BASE64_SUFFIX "@base64"
@@ -30,39 +31,6 @@ static bool decode_percent(const char *text, size_t len, char *out, size_t *out_
         out[(*out_len)++] = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
         i += 2;
     }
-    return true;
-}
-
-static int base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const char *found = c != '\0' ? strchr(digits, c) : NULL;
-
-    return found != NULL ? (int)(found - digits) : -1;
-}
-
-/* URL-safe base64, padded or not, in place; false when it is not. */
-static bool decode_base64(char *text, size_t *len)
-{
-    uint32_t bits = 0;
-    size_t count = 0, out = 0;
-
-    while (*len > 0 && text[*len - 1] == '=')
-        --*len;
-    for (size_t i = 0; i < *len; i++) {
-        int digit = base64_digit(text[i]);
-
-        if (digit < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)digit;
-        /* digits 2, 3 and 4 of a group complete a byte, with 4, 2 and 0 bits left over */
-        if (count % 4 != 0)
-            text[out++] = (char)(bits >> (6 - count % 4 * 2));
-        count++;
-    }
-    if (count % 4 == 1)
-        return false;
-    *len = out;
     return true;
 }
 
@@ -142,7 +110,7 @@ static int parse_pair(struct part name, struct part value, struct arena *arena, 
         name_len -= suffix;
         base64 = true;
     }
-    if (base64 && !decode_base64(text, &value_len))
+    if (base64 && !base64_decode(text, &value_len, BASE64_URL))
         return error_set(err, ERR_INVALID, "\"%.*s\" is not URL-safe base64",
                          (int)TIDE_MIN(value.len, (size_t)100), value.at);
     name_len = push_group_unescape_name(plain, name_len, made);

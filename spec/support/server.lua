@@ -38,6 +38,43 @@ function server.start(folder, ...)
   return self
 end
 
+-- The product over a configuration in which PORT stands for a free port, ready. Its config.lua may
+-- be written anew (self:configure) and is read again by self:reload().
+function server.configured(text, port)
+  local folder = process.folder()
+  local self = setmetatable({ folder = folder, port = port or process.free_port(), log = folder ..
+    "/log" }, server)
+  self.address = "127.0.0.1:" .. self.port
+  self:configure(text)
+  self.process = process.start({ build .. "/tidemark", "serve", "--config", folder .. "/config.lua",
+    "--data", folder .. "/data" }, self.log)
+  return self
+end
+
+function server:configure(text)
+  local file = assert(io.open(self.folder .. "/config.lua", "w"))
+  file:write((text:gsub("PORT", tostring(self.port)):gsub("FOLDER", self.folder)))
+  file:close()
+end
+
+function server:ready(ask)
+  process.wait_for("readiness", 30, function()
+    if self.process:status() then error("it ended: " .. self.process:output()) end
+    local ok, status = pcall(ask or function() return self:request("GET", "/-/ready").status end)
+    return ok and status == 200
+  end)
+  return self
+end
+
+-- Signals, and waits until the log says how it went; what it says.
+function server:reload()
+  local from = #self.process:output() + 1
+  self.process:signal(1)
+  return process.wait_for("the reload", 10, function()
+    return self.process:output():match("msg=\"(reload[^\n]+)", from)
+  end)
+end
+
 function server:stop()
   local status = self.process:stop()
   os.remove(self.log)

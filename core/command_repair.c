@@ -15,7 +15,9 @@ static void print_report(const struct store_recovery *done, const struct store_s
            done->quarantined);
     printf("%" PRIu64 " series had nothing left and are gone\n", done->lost);
     if (done->strange != 0)
-        printf("%" PRIu64 " files that are no series files were removed\n", done->strange);
+        printf("%" PRIu64 " things that are no series files were put into orphaned/, or removed "
+               "as left-overs\n",
+               done->strange);
     printf("mappings.db and the label indexes were written anew\n");
     printf("%" PRIu64 " series are whole: %" PRIu64 " in heads.db, %" PRIu64 " archived\n",
            stats->series_in_memory + stats->series_archived, stats->series_in_memory,

@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "disk/codable.h"
+#include "disk/quarantine.h"
 
 /* Block caches of the original (behaviour, section 21). */
 #define METRICS_CACHE_BYTES ((size_t)10 << 20)
@@ -19,39 +20,105 @@ struct archive {
 static const struct kv_options metrics_options = {.block_cache_bytes = METRICS_CACHE_BYTES};
 static const struct kv_options ranges_options = {.block_cache_bytes = RANGES_CACHE_BYTES};
 
-static struct kv *open_ranges(struct volume *volume, bool *lost, struct error *err)
+static struct kv *open_table(struct volume *volume, const char *name,
+                             const struct kv_options *options, bool must_exist, bool salvage,
+                             struct error *err)
 {
-    struct kv *kv = volume->open_kv(volume, ARCHIVE_RANGES, &ranges_options, err);
+    struct kv_options exact = *options;
+
+    exact.must_exist = must_exist;
+    exact.salvage = salvage;
+    return volume->open_kv(volume, name, &exact, err);
+}
+
+/* May another try, with less than all of it, be better? */
+static bool is_damage(const struct error *err)
+{
+    return err->code == ERR_CORRUPT || err->code == ERR_NOT_FOUND;
+}
+
+/* What of the metrics can be read; if nothing can, they are put aside. */
+static struct kv *salvage_metrics(struct volume *volume, struct error *err)
+{
+    struct kv *kv = open_table(volume, ARCHIVE_METRICS, &metrics_options, false, true, err);
+    struct error unused;
+
+    if (kv != NULL || !is_damage(err))
+        return kv;
+    (void)volume->remove_folder(volume, QUARANTINE_FOLDER "/" ARCHIVE_METRICS, &unused);
+    if (volume->move(volume, ARCHIVE_METRICS, QUARANTINE_FOLDER "/" ARCHIVE_METRICS, err) != 0)
+        return NULL;
+    return open_table(volume, ARCHIVE_METRICS, &metrics_options, false, false, err);
+}
+
+static struct kv *open_metrics(struct volume *volume, bool fresh, bool *damaged, struct error *err)
+{
+    struct kv *kv = open_table(volume, ARCHIVE_METRICS, &metrics_options, !fresh, false, err);
+
+    if (kv != NULL || !is_damage(err))
+        return kv;
+    *damaged = true;
+    return salvage_metrics(volume, err);
+}
+
+static struct kv *renew_ranges(struct volume *volume, struct error *err)
+{
+    if (volume->remove_folder(volume, ARCHIVE_RANGES, err) != 0)
+        return NULL;
+    return open_table(volume, ARCHIVE_RANGES, &ranges_options, false, false, err);
+}
+
+static struct kv *open_ranges(struct volume *volume, bool fresh, bool *damaged, struct error *err)
+{
+    struct kv *kv = open_table(volume, ARCHIVE_RANGES, &ranges_options, !fresh, false, err);
 
     if (kv != NULL || err->code == ERR_CONFLICT)
         return kv;
-    /* Recovery finds the ranges again from the series files. */
-    if (volume->remove_folder(volume, ARCHIVE_RANGES, err) != 0)
-        return NULL;
-    *lost = true;
-    return volume->open_kv(volume, ARCHIVE_RANGES, &ranges_options, err);
+    *damaged = true;
+    return renew_ranges(volume, err);
 }
 
-struct archive *archive_open(struct volume *volume, bool *ranges_lost, struct error *err)
+/* Takes both over; one that is NULL: so is the archive. */
+static struct archive *archive_of(struct kv *metrics, struct kv *ranges)
 {
-    struct archive *archive = mem_zalloc(1, sizeof(*archive));
+    struct archive *archive = NULL;
     struct error unused;
 
-    *ranges_lost = false;
-    archive->metrics = volume->open_kv(volume, ARCHIVE_METRICS, &metrics_options, err);
-    if (archive->metrics == NULL) {
-        error_note(err, "cannot open the metrics of archived series (put " ARCHIVE_METRICS
-                        " back from a backup; without that folder all archived series are lost)");
-        mem_free(archive);
-        return NULL;
-    }
-    archive->ranges = open_ranges(volume, ranges_lost, err);
-    if (archive->ranges == NULL) {
-        (void)archive->metrics->close(archive->metrics, &unused);
-        mem_free(archive);
-        return NULL;
+    if (metrics != NULL && ranges != NULL) {
+        archive = mem_zalloc(1, sizeof(*archive));
+        archive->metrics = metrics;
+        archive->ranges = ranges;
+    } else if (metrics != NULL) {
+        (void)metrics->close(metrics, &unused);
     }
     return archive;
+}
+
+static struct archive *open_both(struct volume *volume, bool fresh, bool *damaged,
+                                 struct error *err)
+{
+    struct kv *metrics;
+
+    *damaged = false;
+    metrics = open_metrics(volume, fresh, damaged, err);
+    return archive_of(metrics, metrics != NULL ? open_ranges(volume, fresh, damaged, err) : NULL);
+}
+
+struct archive *archive_open(struct volume *volume, bool *damaged, struct error *err)
+{
+    return open_both(volume, true, damaged, err);
+}
+
+struct archive *archive_open_existing(struct volume *volume, bool *damaged, struct error *err)
+{
+    return open_both(volume, false, damaged, err);
+}
+
+struct archive *archive_open_salvaged(struct volume *volume, struct error *err)
+{
+    struct kv *metrics = salvage_metrics(volume, err);
+
+    return archive_of(metrics, metrics != NULL ? renew_ranges(volume, err) : NULL);
 }
 
 int archive_close(struct archive *archive, struct error *err)

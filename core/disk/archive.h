@@ -20,11 +20,19 @@
 struct archive;
 
 /**
- * Opens (makes) both. An unreadable time range index is removed and made anew, empty: *ranges_lost
- * (then recovery must run). An unreadable metric index is an error that says what can be done.
+ * Opens (makes) both. A damaged index is not the end: what of the metrics can be read is saved,
+ * what cannot goes to orphaned/, and the time ranges are made anew, empty. Then *damaged is set,
+ * and recovery must run: it finds ranges in the series files and metrics in the label index.
+ *
+ * @return owned, or NULL with err: CONFLICT (open elsewhere), IO
  */
-TIDE_NODISCARD struct archive *archive_open(struct volume *volume, bool *ranges_lost,
+TIDE_NODISCARD struct archive *archive_open(struct volume *volume, bool *damaged,
                                             struct error *err);
+/** The same in a folder that was in use before: a missing index is a damaged one. */
+TIDE_NODISCARD struct archive *archive_open_existing(struct volume *volume, bool *damaged,
+                                                     struct error *err);
+/** The same for one that turned out to be damaged while it was read. Nobody may have it open. */
+TIDE_NODISCARD struct archive *archive_open_salvaged(struct volume *volume, struct error *err);
 /** Frees it in any case. */
 TIDE_NODISCARD int archive_close(struct archive *archive, struct error *err);
 

@@ -13,6 +13,7 @@ struct kv_options {
     size_t block_cache_bytes;  /* 0: 8 MiB */
     size_t write_buffer_bytes; /* 0: 4 MiB, as the original */
     bool must_exist;           /* do not make it: NOT_FOUND */
+    bool salvage;              /* damaged: make it readable first; what cannot be read is lost */
 };
 
 /* Changes that are applied together. Zeroed is empty; one owner; reset and reuse it. */

@@ -36,7 +36,8 @@ static int take_error(struct error *err, const char *path, char *text)
 {
     enum error_code code = ERR_IO;
 
-    if (strncmp(text, "Corruption", 10) == 0 || strstr(text, "is not an sstable") != NULL)
+    if (strncmp(text, "Corruption", 10) == 0 || strstr(text, "is not an sstable") != NULL ||
+        strstr(text, "No such file") != NULL) /* one that the table itself names */
         code = ERR_CORRUPT;
     else if (strstr(text, "already held by process") != NULL || strstr(text, "lock ") != NULL)
         code = ERR_CONFLICT;
@@ -199,7 +200,10 @@ struct kv *kv_leveldb_open(const char *path, const struct kv_options *options, s
     self = mem_zalloc(1, sizeof(*self));
     self->path = mem_dup(path, strlen(path));
     set_options(self, options);
-    self->db = leveldb_open(self->options, path, &problem);
+    if (options != NULL && options->salvage)
+        leveldb_repair_db(self->options, path, &problem);
+    if (problem == NULL)
+        self->db = leveldb_open(self->options, path, &problem);
     if (problem != NULL) {
         take_error(err, path, problem);
         free_kv(self);

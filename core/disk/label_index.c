@@ -8,9 +8,6 @@
 #define NAMES_CACHE_BYTES ((size_t)10 << 20)
 #define PAIRS_CACHE_BYTES ((size_t)20 << 20)
 
-static const struct kv_options names_options = {.block_cache_bytes = NAMES_CACHE_BYTES};
-static const struct kv_options pairs_options = {.block_cache_bytes = PAIRS_CACHE_BYTES};
-
 struct label_index {
     struct kv *pairs;
     struct kv *names;
@@ -21,19 +18,43 @@ static int close_kv(struct kv *kv, struct error *err)
     return kv == NULL ? 0 : kv->close(kv, err);
 }
 
-struct label_index *label_index_open(struct volume *volume, struct error *err)
+static struct kv *open_table(struct volume *volume, const char *name, size_t cache_bytes,
+                             bool must_exist, bool salvage, struct error *err)
+{
+    struct kv_options options = {
+        .block_cache_bytes = cache_bytes, .must_exist = must_exist, .salvage = salvage};
+
+    return volume->open_kv(volume, name, &options, err);
+}
+
+static struct label_index *open_both(struct volume *volume, bool must_exist, bool salvage,
+                                     struct error *err)
 {
     struct label_index *index = mem_zalloc(1, sizeof(*index));
     struct error unused;
 
-    index->names = volume->open_kv(volume, LABEL_INDEX_NAMES, &names_options, err);
+    index->names =
+        open_table(volume, LABEL_INDEX_NAMES, NAMES_CACHE_BYTES, must_exist, salvage, err);
     if (index->names != NULL)
-        index->pairs = volume->open_kv(volume, LABEL_INDEX_PAIRS, &pairs_options, err);
+        index->pairs =
+            open_table(volume, LABEL_INDEX_PAIRS, PAIRS_CACHE_BYTES, must_exist, salvage, err);
     if (index->pairs != NULL)
         return index;
     (void)close_kv(index->names, &unused);
     mem_free(index);
     return NULL;
+}
+
+struct label_index *label_index_open(struct volume *volume, struct error *err)
+{
+    return open_both(volume, false, false, err);
+}
+
+struct label_index *label_index_open_existing(struct volume *volume, bool salvage,
+                                              struct error *err)
+{
+    /* Salvage reads what is left of a table, whether or not it looks like one. */
+    return open_both(volume, !salvage, salvage, err);
 }
 
 int label_index_close(struct label_index *index, struct error *err)
@@ -150,12 +171,13 @@ struct pair_scan {
     int (*visit)(void *ctx, struct codable_string name, struct codable_string value,
                  const uint64_t *fps, size_t count, struct error *err);
     void *ctx;
+    uint64_t damaged;
 };
 
 static int scan_pair(void *ctx, const void *key, size_t key_len, const void *value,
                      size_t value_len, struct error *err)
 {
-    const struct pair_scan *scan = ctx;
+    struct pair_scan *scan = ctx;
     const uint8_t *k = key, *v = value;
     struct codable_string name, text;
     uint64_t *fps = NULL;
@@ -163,8 +185,10 @@ static int scan_pair(void *ctx, const void *key, size_t key_len, const void *val
     int status;
 
     if (codable_get_label_pair(k, k + key_len, &name, &text) == NULL ||
-        codable_get_fingerprints(v, v + value_len, &fps, &count) == NULL)
-        return error_set(err, ERR_CORRUPT, LABEL_INDEX_PAIRS ": damaged entry");
+        codable_get_fingerprints(v, v + value_len, &fps, &count) == NULL) {
+        scan->damaged++; /* the others are worth reading */
+        return 0;
+    }
     status = scan->visit(scan->ctx, name, text, fps, count, err);
     mem_free(fps);
     return status;
@@ -176,9 +200,14 @@ int label_index_scan_pairs(struct label_index *index,
                                         size_t count, struct error *err),
                            void *ctx, struct error *err)
 {
-    struct pair_scan scan = {visit, ctx};
+    struct pair_scan scan = {visit, ctx, 0};
 
-    return index->pairs->scan(index->pairs, NULL, 0, NULL, 0, scan_pair, &scan, err);
+    if (index->pairs->scan(index->pairs, NULL, 0, NULL, 0, scan_pair, &scan, err) != 0)
+        return -1;
+    if (scan.damaged == 0)
+        return 0;
+    return error_set(err, ERR_CORRUPT, LABEL_INDEX_PAIRS ": %" PRIu64 " damaged entries",
+                     scan.damaged);
 }
 
 struct name_scan {

@@ -19,6 +19,10 @@ struct label_index;
 
 /** Opens (makes) both. NULL with err: CORRUPT (label_index_remove and open again), IO. */
 TIDE_NODISCARD struct label_index *label_index_open(struct volume *volume, struct error *err);
+/** The same, but none is made: NOT_FOUND. `salvage`: one that is damaged is read as well as it can
+ * be; what cannot be read of it is lost. */
+TIDE_NODISCARD struct label_index *label_index_open_existing(struct volume *volume, bool salvage,
+                                                             struct error *err);
 /** Frees it in any case. */
 TIDE_NODISCARD int label_index_close(struct label_index *index, struct error *err);
 /** Removes both folders; not while open. */

@@ -19,6 +19,7 @@
 struct folder {
     struct volume *volume;
     bool own_volume;
+    bool fresh;        /* it was empty: a store was made */
     bool marked_dirty; /* the marker was there: recovery */
     bool locked;
     struct archive *archive;

@@ -81,7 +81,7 @@ static int lock_volume(struct store *store, struct error *err)
     folder->own_volume = folder->volume == NULL;
     if (folder->own_volume)
         folder->volume = volume_posix_open(store->options.data_dir, true, err);
-    if (folder->volume == NULL || version_check(folder->volume, true, NULL, err) != 0)
+    if (folder->volume == NULL || version_check(folder->volume, true, &folder->fresh, err) != 0)
         return -1;
     if (folder->volume->lock(folder->volume, &folder->marked_dirty, err) != 0)
         return -1;
@@ -120,18 +120,19 @@ static int load_mappings(struct store *store, struct error *err)
 static int open_label_index(struct store *store, struct error *err)
 {
     struct folder *folder = store->folder;
-    bool anew = folder->marked_dirty;
+    bool anew = folder->marked_dirty || folder->fresh;
 
+    if (!anew) {
+        folder->index = label_index_open_existing(folder->volume, false, err);
+        anew = folder->index == NULL && (err->code == ERR_CORRUPT || err->code == ERR_NOT_FOUND);
+        if (anew)
+            log_warn("the label index cannot be read and is made anew", "problem=\"%s\"",
+                     err->text);
+    }
     if (anew && label_index_remove(folder->volume, err) != 0)
         return -1;
-    folder->index = label_index_open(folder->volume, err);
-    if (folder->index == NULL && err->code == ERR_CORRUPT && !anew) {
-        log_warn("the label index cannot be read and is made anew", "problem=\"%s\"", err->text);
-        anew = true;
-        if (label_index_remove(folder->volume, err) != 0)
-            return -1;
+    if (anew)
         folder->index = label_index_open(folder->volume, err);
-    }
     if (folder->index == NULL)
         return -1;
     if (!anew)
@@ -139,18 +140,43 @@ static int open_label_index(struct store *store, struct error *err)
     return 0;
 }
 
+/* heads.db and the archive into memory. */
+static int load_series_of(struct store *store, bool *damaged, struct error *err)
+{
+    struct folder *folder = store->folder;
+    struct error unused;
+    bool heads_damaged = false;
+
+    folder->archive = folder->fresh ? archive_open(folder->volume, damaged, err)
+                                    : archive_open_existing(folder->volume, damaged, err);
+    if (folder->archive == NULL)
+        return -1;
+    if (*damaged)
+        log_warn("the indexes of archived series are damaged: what can be read is kept", NULL);
+    store_phase_set(store, STORE_PHASE_HEADS, 0);
+    if (load_heads(store, &heads_damaged, err) != 0)
+        return -1;
+    *damaged = *damaged || heads_damaged;
+    if (load_archive(store, err) == 0)
+        return 0;
+    if (err->code != ERR_CORRUPT)
+        return -1;
+    log_warn("the indexes of archived series are damaged: what can be read is kept",
+             "problem=\"%s\"", err->text);
+    *damaged = true;
+    (void)!archive_close(folder->archive, &unused);
+    folder->archive = archive_open_salvaged(folder->volume, err);
+    return folder->archive != NULL ? load_archive(store, err) : -1;
+}
+
 static int load_all(struct store *store, struct error *err)
 {
     struct folder *folder = store->folder;
-    bool ranges_lost = false, heads_damaged = false;
+    bool damaged = false;
 
-    folder->archive = archive_open(folder->volume, &ranges_lost, err);
-    if (folder->archive == NULL)
+    if (load_series_of(store, &damaged, err) != 0)
         return -1;
-    store_phase_set(store, STORE_PHASE_HEADS, 0);
-    if (load_heads(store, &heads_damaged, err) != 0 || load_archive(store, err) != 0)
-        return -1;
-    folder->marked_dirty = folder->marked_dirty || ranges_lost || heads_damaged;
+    folder->marked_dirty = folder->marked_dirty || damaged;
     if (!folder->marked_dirty)
         return load_mappings(store, err);
     store->started_dirty = true;

@@ -1,15 +1,13 @@
 /* recover.c - after a crash: files, heads.db and archive are brought to agree (engine-design 7).
  *
- * Single-threaded, before any push or query; heads.db and the archive are loaded already.
- * 1. Every series file is looked at. One that is as heads.db says is believed. Otherwise records
- *    behind those that heads.db counts are believed only after decoding, the file is cut at the
- *    first bad one, and what heads.db holds is kept from the first sample on that is newer than the
- *    file's last: by sample, since a head may have been re-encoded into other chunks before a part
- *    of it was persisted.
+ * Before any push or query; heads.db and the archive are loaded already.
+ * 1. Every series file is looked at, folders in parallel (recover_file.c).
  * 2. Files without a metric: looked up in the checkpoint before and in the label index
  *    (recover_orphans.c); only then quarantined.
  * 3. Series without their file keep what is in memory; with nothing there they go. */
 #include "store/recover.h"
+
+#include <unistd.h>
 
 #include "base/logger.h"
 #include "base/mem.h"
@@ -17,14 +15,11 @@
 #include "disk/mappings.h"
 #include "model/fingerprint.h"
 
+#define FOLDERS 256
+#define SCANNERS_MAX 16
+
 /* --- names of files
  * ---------------------------------------------------------------------------------- */
-
-/* One file of a folder. */
-struct found_file {
-    uint64_t fp;
-    struct volume_stat stat;
-};
 
 struct folder_scan {
     struct recovery *recovery;
@@ -39,14 +34,13 @@ static int see_entry(void *ctx, const struct volume_entry *entry, struct error *
 {
     struct folder_scan *scan = ctx;
     uint64_t fp;
+    bool is_series = series_file_parse(scan->folder, entry->name, &fp);
 
     (void)err;
-    if (entry->stat.is_folder)
-        return 0;
-    if (!series_file_parse(scan->folder, entry->name, &fp)) {
+    if (entry->stat.is_folder ? is_series : !is_series)
         buf_append(&scan->strange, entry->name, strlen(entry->name) + 1);
+    if (entry->stat.is_folder || !is_series)
         return 0;
-    }
     if (scan->count == scan->cap) {
         scan->cap = scan->cap != 0 ? scan->cap * 2 : 64;
         scan->files = mem_realloc(scan->files, scan->cap * sizeof(*scan->files));
@@ -55,333 +49,49 @@ static int see_entry(void *ctx, const struct volume_entry *entry, struct error *
     return 0;
 }
 
-/* The format has no other names here, and the original removes them: left-overs of rewrites. */
-static void remove_strange(struct folder_scan *scan)
+/* Left-overs of rewrites go. The format knows no other names here; the original removes what else
+ * there is, we put it aside: it may be somebody's copy. */
+static void clear_name(struct recovery *recovery, const char *path, const char *aside)
 {
-    struct volume *volume = scan->recovery->volume;
+    struct volume *volume = recovery->volume;
+    size_t len = strlen(path);
+    bool left_over = len > 4 && strcmp(path + len - 4, ".tmp") == 0;
+    struct error problem;
 
+    recovery->done.strange++;
+    log_warn(left_over ? "a left-over of a rewrite is removed"
+                       : "what is no series file is moved to " QUARANTINE_FOLDER,
+             "file=\"%s\"", path);
+    if ((left_over ? volume->remove(volume, path, &problem)
+                   : volume->move(volume, path, aside, &problem)) != 0)
+        log_warn("it could not be", "file=\"%s\" problem=\"%s\"", path, problem.text);
+}
+
+static void clear_strange(struct folder_scan *scan)
+{
     for (size_t at = 0; at < scan->strange.len;) {
         const char *name = (const char *)scan->strange.data + at;
-        char path[VOLUME_NAME_MAX + 1];
-        struct error problem;
-        int len = snprintf(path, sizeof(path), "%s/%s", scan->folder, name);
+        char path[VOLUME_NAME_MAX + 1], aside[VOLUME_NAME_MAX + 1];
+        int len = snprintf(aside, sizeof(aside), QUARANTINE_FOLDER "/%s/%s", scan->folder, name);
 
+        snprintf(path, sizeof(path), "%s/%s", scan->folder, name);
         at += strlen(name) + 1;
-        scan->recovery->done->strange++;
-        if (len < 0 || (size_t)len >= sizeof(path))
-            continue;
-        log_warn("a file that is no series file is removed", "file=\"%s\"", path);
-        if (volume->remove(volume, path, &problem) != 0)
-            log_warn("it could not be removed", "file=\"%s\" problem=\"%s\"", path, problem.text);
+        if (len > 0 && (size_t)len < sizeof(aside))
+            clear_name(scan->recovery, path, aside);
     }
 }
 
-/* --- one file
- * ------------------------------------------------------------------------------------------ */
-
-/* Is the record what it says? `after_ms`: it must begin later. */
-static bool record_is_sound(const uint8_t *bytes, const struct series_record *after,
-                            struct series_record *record)
+/* A plain file in the place of a folder keeps its series from being written. */
+static void clear_folder_name(struct recovery *recovery, const char *folder)
 {
-    struct chunk_summary summary;
+    struct volume_stat stat;
     struct error problem;
+    char aside[32];
 
-    *record = series_record_get(bytes);
-    return (after == NULL || record->first_ms > after->last_ms) &&
-           chunk_check(record->encoding, bytes + SERIES_HEADER_BYTES, CHUNK_BYTES, &summary,
-                       &problem) == 0 &&
-           summary.first_ms == record->first_ms && summary.last_ms == record->last_ms;
-}
-
-/* Counts the sound records of a file from `trusted` on: all behind the first bad one are lost. */
-static int count_sound(struct recovery *recovery, uint64_t fp, uint64_t chunks, uint64_t trusted,
-                       uint64_t *sound, struct error *err)
-{
-    uint8_t *records = mem_alloc((size_t)SERIES_BATCH_RECORDS * SERIES_RECORD_BYTES);
-    uint64_t index = trusted > 0 ? trusted - 1 : 0; /* the one before, for the order of time */
-    struct series_record before, record;
-    bool first = true, good = true;
-    int result = 0;
-
-    *sound = trusted;
-    while (good && index < chunks) {
-        size_t count = (size_t)TIDE_MIN(chunks - index, (uint64_t)SERIES_BATCH_RECORDS);
-
-        result = series_file_read(recovery->volume, fp, index, count, records, err);
-        if (result != 0)
-            break;
-        for (size_t i = 0; i < count && good; i++, index++) {
-            const uint8_t *bytes = records + i * SERIES_RECORD_BYTES;
-
-            if (index < trusted) {
-                record = series_record_get(bytes);
-            } else {
-                good = record_is_sound(bytes, first ? NULL : &before, &record);
-                *sound += good;
-            }
-            before = record;
-            first = false;
-        }
-    }
-    mem_free(records);
-    return result;
-}
-
-static int cut_file(struct recovery *recovery, uint64_t fp, uint64_t chunks, const char *why,
-                    struct error *err)
-{
-    char name[SERIES_FILE_NAME_BYTES];
-
-    recovery->done->mended++;
-    series_file_name(name, fp);
-    log_warn("a series file is cut back", "file=%s chunks=%" PRIu64 " why=\"%s\"", name, chunks,
-             why);
-    return recovery->volume->truncate(recovery->volume, name, chunks * SERIES_RECORD_BYTES, err);
-}
-
-void recovery_quarantine(struct recovery *recovery, uint64_t fp, const struct labels *labels,
-                         const char *reason)
-{
-    struct error problem;
-
-    recovery->done->quarantined++;
-    counter_add(&recovery->store->counters.quarantined, 1);
-    log_warn("a series file is quarantined", "fp=%016" PRIx64 " reason=\"%s\"", fp, reason);
-    if (quarantine_series(recovery->volume, fp, labels, reason, &problem) != 0)
-        log_error("it could not be moved", "fp=%016" PRIx64 " problem=\"%s\"", fp, problem.text);
-}
-
-/* First time of the file and the whole last record's header. */
-static int read_ends(struct recovery *recovery, uint64_t fp, uint64_t chunks,
-                     struct series_record *first, struct series_record *last, struct error *err)
-{
-    uint8_t bytes[SERIES_RECORD_BYTES];
-
-    if (series_file_read(recovery->volume, fp, 0, 1, bytes, err) != 0)
-        return -1;
-    *first = series_record_get(bytes);
-    if (series_file_read(recovery->volume, fp, chunks - 1, 1, bytes, err) != 0)
-        return -1;
-    *last = series_record_get(bytes);
-    return 0;
-}
-
-/* --- stitching
- * --------------------------------------------------------------------------------------------- */
-
-/* All samples of chunks and head that are newer than `after_ms`. */
-static void collect_newer(struct series *series, int64_t after_ms, struct columns *out)
-{
-    int64_t from_ms = after_ms + 1;
-    uint8_t head[CHUNK_BYTES];
-    struct error problem;
-
-    for (uint32_t i = 0; i < series->chunk_count; i++) {
-        const struct full_chunk *chunk = series->chunks[i];
-
-        if (chunk->last_ms > after_ms)
-            (void)!read_chunk(chunk->encoding, chunk->payload, CHUNK_BYTES, from_ms, TIDE_LATEST_MS,
-                              0, out, &problem);
-    }
-    if (series_has_head(series) && series->head.last_ms > after_ms) {
-        size_t len = chunk_head_snapshot(&series->head, head);
-
-        (void)!read_chunk(series->head.encoding, head, len, from_ms, TIDE_LATEST_MS, 0, out,
-                          &problem);
-    }
-}
-
-static void count_memory(struct store *store, const struct series *series, int64_t sign)
-{
-    gauge_count(&store->counters.chunks, sign * (int64_t)series->chunk_count);
-    gauge_count(&store->counters.chunks_to_persist,
-                sign * (int64_t)(series->chunk_count - series->persisted));
-    gauge_count(&store->counters.open_heads, sign * (int64_t)series_has_head(series));
-}
-
-/* Leaves of what is in memory only the samples after the file's last one. */
-static int keep_newer(struct store *store, struct series *series, int64_t after_ms,
-                      struct error *err)
-{
-    struct columns samples = {0};
-    int result = 0;
-
-    if (series_first_in_memory(series) > after_ms)
-        return 0;
-    collect_newer(series, after_ms, &samples);
-    count_memory(store, series, -1);
-    series_close_head(&store->pool, series);
-    series_drop_chunks(&store->pool, series, series->chunk_count);
-    series->persisted = 0;
-    for (size_t i = 0; i < samples.len && result >= 0; i++)
-        result = series_append(&store->pool, series, store->options.chunk_encoding,
-                               samples.times_ms[i], samples.values[i], err);
-    count_memory(store, series, 1);
-    columns_destroy(&samples);
-    return result < 0 ? -1 : 0;
-}
-
-/* The series of heads.db over the file as it is now. Its stripe is locked. */
-static int stitch_locked(struct recovery *recovery, struct series *series, uint64_t chunks,
-                         int64_t mtime_ns, const struct series_record *first,
-                         const struct series_record *last, struct error *err)
-{
-    struct store *store = recovery->store;
-
-    if (keep_newer(store, series, last->last_ms, err) != 0)
-        return -1;
-    series->file_chunks = (int32_t)TIDE_MIN(chunks, (uint64_t)INT32_MAX);
-    series->mtime_ns = mtime_ns;
-    series->tail_first_ms = last->first_ms;
-    series->first_ms = first->first_ms;
-    series->first_known = true;
-    series->has_samples = true;
-    if (series_has_head(series) || series->chunk_count != 0) {
-        series->last_ms = series_has_head(series)
-                              ? series->head.last_ms
-                              : series->chunks[series->chunk_count - 1]->last_ms;
-    } else {
-        series->last_ms = last->last_ms;
-        series->value_known = false;
-    }
-    series_mark_dirty(store, series);
-    return 0;
-}
-
-static bool is_believed(const struct recovery *recovery, const struct series *series,
-                        const struct found_file *file)
-{
-    return !recovery->store->options.pedantic && series->file_chunks >= 0 &&
-           file->stat.size == (uint64_t)series->file_chunks * SERIES_RECORD_BYTES &&
-           file->stat.mtime_ns == series->mtime_ns;
-}
-
-/* A file whose metric is known. 0; 1: nothing is left of the file; -1 with err. */
-static int check_file(struct recovery *recovery, const struct found_file *file, uint64_t trusted,
-                      uint64_t *chunks, struct error *err)
-{
-    uint64_t whole = file->stat.size / SERIES_RECORD_BYTES;
-
-    *chunks = whole;
-    if (trusted < whole && count_sound(recovery, file->fp, whole, trusted, chunks, err) != 0)
-        return -1;
-    if (*chunks == 0)
-        return 1;
-    if (*chunks < whole)
-        return cut_file(recovery, file->fp, *chunks, "a record is damaged", err);
-    if (file->stat.size % SERIES_RECORD_BYTES != 0)
-        return cut_file(recovery, file->fp, *chunks, "the last record is cut off", err);
-    return 0;
-}
-
-static int recover_active(struct recovery *recovery, const struct found_file *file,
-                          uint64_t trusted, struct error *err)
-{
-    struct series_record first, last;
-    struct series_file_stat stat;
-    struct stripe *stripe;
-    struct series *series;
-    uint64_t chunks;
-    int result = check_file(recovery, file, trusted, &chunks, err);
-
-    if (result != 0)
-        return result;
-    if (series_file_stat(recovery->volume, file->fp, &stat, err) != 0 ||
-        read_ends(recovery, file->fp, chunks, &first, &last, err) != 0)
-        return -1;
-    series = lock_fp(recovery->store, file->fp, &stripe);
-    TIDE_ASSERT(series != NULL);
-    result = stitch_locked(recovery, series, chunks, stat.mtime_ns, &first, &last, err);
-    lock_release(&stripe->stripe_lock);
-    recovery->done->stitched++;
-    return result;
-}
-
-/* An archived one: its range is that of its file. */
-static int recover_archived(struct recovery *recovery, const struct found_file *file,
-                            bool range_known, struct error *err)
-{
-    bool whole = file->stat.size % SERIES_RECORD_BYTES == 0;
-    uint64_t trusted =
-        recovery->store->options.pedantic ? 0 : file->stat.size / SERIES_RECORD_BYTES;
-    struct series_record first, last;
-    struct stripe *stripe;
-    struct series *series;
-    uint64_t chunks;
-    int result;
-
-    if (whole && range_known && !recovery->store->options.pedantic && file->stat.size != 0)
-        return 0;
-    result = check_file(recovery, file, trusted, &chunks, err);
-    if (result != 0)
-        return result;
-    if (read_ends(recovery, file->fp, chunks, &first, &last, err) != 0)
-        return -1;
-    series = lock_fp(recovery->store, file->fp, &stripe);
-    TIDE_ASSERT(series != NULL);
-    series->first_ms = first.first_ms;
-    series->last_ms = last.last_ms;
-    series->first_known = true;
-    series->has_samples = true;
-    archive_put_range(&recovery->archive, file->fp, first.first_ms, last.last_ms);
-    lock_release(&stripe->stripe_lock);
-    return 0;
-}
-
-/* Nothing usable in the file of a series: what is in memory goes on without it. */
-static int lose_file(struct recovery *recovery, uint64_t fp)
-{
-    struct stripe *stripe;
-    struct series *series = lock_fp(recovery->store, fp, &stripe);
-    struct labels *labels = series_labels_locked(recovery->store, series);
-
-    if (!series->archived)
-        recovery_forget_file_locked(recovery, series);
-    if (series->archived || (series->chunk_count == 0 && !series_has_head(series))) {
-        archive_delete(&recovery->archive, fp);
-        series_purge_locked(recovery->store, stripe, series);
-    }
-    lock_release(&stripe->stripe_lock);
-    recovery_quarantine(recovery, fp, labels, "no sound chunk in the series file");
-    labels_unref(labels);
-    return 0;
-}
-
-void recovery_forget_file_locked(struct recovery *recovery, struct series *series)
-{
-    series->file_chunks = 0;
-    series->mtime_ns = MTIME_UNKNOWN;
-    series->first_ms = series_first_in_memory(series);
-    series->first_known = true;
-    series_mark_dirty(recovery->store, series);
-}
-
-int recovery_adopt(struct recovery *recovery, uint64_t fp, const struct labels *labels,
-                   struct error *err)
-{
-    struct found_file file = {.fp = fp};
-    struct stripe *stripe;
-    struct series *series;
-    char name[SERIES_FILE_NAME_BYTES];
-    int result;
-
-    series_file_name(name, fp);
-    if (recovery->volume->stat(recovery->volume, name, &file.stat, err) != 0)
-        return -1;
-    if (labels_count(labels) > UINT16_MAX ||
-        load_series(recovery->store, fp, labels, false) == NULL)
-        return 1;
-    result = recover_active(recovery, &file, 0, err);
-    if (result == 0) {
-        recovery->done->found_again++;
-        log_warn("the metric of a series file was found again", "fp=%016" PRIx64, fp);
-        return 0;
-    }
-    series = lock_fp(recovery->store, fp, &stripe);
-    TIDE_ASSERT(series != NULL);
-    series_purge_locked(recovery->store, stripe, series);
-    lock_release(&stripe->stripe_lock);
-    return result;
+    if (recovery->volume->stat(recovery->volume, folder, &stat, &problem) != 0 || stat.is_folder)
+        return;
+    snprintf(aside, sizeof(aside), QUARANTINE_FOLDER "/file-%s", folder);
+    clear_name(recovery, folder, aside);
 }
 
 static void see_fp(struct recovery *recovery, uint64_t fp, bool orphan)
@@ -397,29 +107,11 @@ static void see_fp(struct recovery *recovery, uint64_t fp, bool orphan)
 
 static int recover_file(struct recovery *recovery, const struct found_file *file, struct error *err)
 {
-    struct stripe *stripe;
-    struct series *series = lock_fp(recovery->store, file->fp, &stripe);
-    bool archived, believed, range_known;
-    uint64_t trusted;
-    int result = 0;
+    int result = recovery_known_file(recovery, file, err);
 
-    if (series == NULL) {
-        see_fp(recovery, file->fp, true);
-        return 0;
-    }
-    see_fp(recovery, file->fp, false);
-    archived = series->archived;
-    range_known = series->has_samples;
-    believed = !archived && is_believed(recovery, series, file);
-    trusted = !archived && !recovery->store->options.pedantic && series->file_chunks > 0
-                  ? (uint64_t)series->file_chunks
-                  : 0;
-    lock_release(&stripe->stripe_lock);
-    if (archived)
-        result = recover_archived(recovery, file, range_known, err);
-    else if (!believed)
-        result = recover_active(recovery, file, trusted, err);
-    return result == 1 ? lose_file(recovery, file->fp) : result;
+    if (result >= 0)
+        see_fp(recovery, file->fp, result == 1);
+    return result < 0 ? -1 : 0;
 }
 
 static int scan_folder(struct recovery *recovery, unsigned number, struct error *err)
@@ -430,12 +122,14 @@ static int scan_folder(struct recovery *recovery, unsigned number, struct error 
 
     snprintf(name, sizeof(name), "%02x", number);
     result = recovery->volume->list(recovery->volume, name, see_entry, &scan, err);
-    if (result != 0 && err->code == ERR_NOT_FOUND)
+    if (result != 0 && err->code == ERR_NOT_FOUND) {
+        clear_folder_name(recovery, name);
         result = 0;
-    remove_strange(&scan);
+    }
+    clear_strange(&scan);
     for (size_t i = 0; i < scan.count && result == 0; i++)
         result = recover_file(recovery, &scan.files[i], err);
-    recovery->done->files += scan.count;
+    recovery->done.files += scan.count;
     buf_destroy(&scan.strange);
     mem_free(scan.files);
     return result;
@@ -484,7 +178,7 @@ static void settle_missing(struct recovery *recovery, struct stripe *stripe)
         log_warn("a series is lost: its file is gone", "fp=%016" PRIx64, gone[i]);
         archive_delete(&recovery->archive, gone[i]);
         series_purge_locked(recovery->store, stripe, series_map_find_locked(stripe, gone[i]));
-        recovery->done->lost++;
+        recovery->done.lost++;
     }
     lock_release(&stripe->stripe_lock);
     mem_free(gone);
@@ -527,20 +221,123 @@ static void read_mappings(struct store *store)
     mappings_destroy(&mappings);
 }
 
+/* --- threads
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* One of the threads that look at the files, folder by folder. */
+struct scanner {
+    struct thread thread;
+    struct recovery recovery;
+    struct scan_share *share;
+    int result;
+    struct error err;
+};
+
+struct scan_share {
+    unsigned next; /* atomic: folder that nobody has taken */
+    int failed;    /* atomic: some thread has given up */
+    struct scanner scanners[SCANNERS_MAX];
+    size_t count;
+};
+
+static void *scan_folders(void *arg)
+{
+    struct scanner *scanner = arg;
+    struct scan_share *share = scanner->share;
+
+    while (__atomic_load_n(&share->failed, __ATOMIC_RELAXED) == 0) {
+        unsigned number = __atomic_fetch_add(&share->next, 1, __ATOMIC_RELAXED);
+
+        if (number >= FOLDERS)
+            break;
+        scanner->result = scan_folder(&scanner->recovery, number, &scanner->err);
+        if (scanner->result != 0)
+            __atomic_store_n(&share->failed, 1, __ATOMIC_RELAXED);
+        else
+            store_progress_add(scanner->recovery.store, 1);
+    }
+    return NULL;
+}
+
+static void merge_fps(struct fp_list *into, struct fp_list *from)
+{
+    if (from->count != 0) {
+        into->fps = mem_realloc(into->fps, (into->count + from->count) * sizeof(*into->fps));
+        memcpy(into->fps + into->count, from->fps, from->count * sizeof(*into->fps));
+        into->count += from->count;
+        into->cap = into->count;
+    }
+    mem_free(from->fps);
+    *from = (struct fp_list){0};
+}
+
+/* Lists and counts; the corrections of the archive are written right away. */
+static int merge_scanner(struct recovery *recovery, struct scanner *scanner, struct error *err)
+{
+    struct store_recovery *to = &recovery->done, *from = &scanner->recovery.done;
+    int result = 0;
+
+    to->files += from->files;
+    to->stitched += from->stitched;
+    to->mended += from->mended;
+    to->quarantined += from->quarantined;
+    to->lost += from->lost;
+    to->strange += from->strange;
+    merge_fps(&recovery->seen, &scanner->recovery.seen);
+    merge_fps(&recovery->orphans, &scanner->recovery.orphans);
+    if (scanner->result != 0)
+        *err = scanner->err;
+    else
+        result =
+            archive_write(recovery->store->folder->archive, &scanner->recovery.archive, true, err);
+    archive_batch_destroy(&scanner->recovery.archive);
+    return scanner->result != 0 ? -1 : result;
+}
+
+/* As many threads as there are processors; the first one is ours. */
+static int scan_files(struct recovery *recovery, struct error *err)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct scan_share *share = mem_zalloc(1, sizeof(*share));
+    struct error problem;
+    int result = 0;
+
+    share->count = (size_t)TIDE_MAX(TIDE_MIN(processors, (long)SCANNERS_MAX), 1L);
+    for (size_t i = 0; i < share->count; i++) {
+        struct scanner *scanner = &share->scanners[i];
+
+        scanner->share = share;
+        scanner->recovery.store = recovery->store;
+        scanner->recovery.volume = recovery->volume;
+        if (i != 0)
+            (void)!thread_start(&scanner->thread, "recovery", 0, scan_folders, scanner, &problem);
+    }
+    scan_folders(&share->scanners[0]);
+    for (size_t i = 0; i < share->count; i++) {
+        thread_join(&share->scanners[i].thread);
+        if (merge_scanner(recovery, &share->scanners[i], result == 0 ? err : &problem) != 0)
+            result = -1;
+    }
+    mem_free(share);
+    return result;
+}
+
+static void sort_fps(struct fp_list *list)
+{
+    if (list->count != 0)
+        qsort(list->fps, list->count, sizeof(*list->fps), compare_fps);
+}
+
 static int scan_all(struct recovery *recovery, struct error *err)
 {
     struct store *store = recovery->store;
 
-    store_phase_set(store, STORE_PHASE_RECOVERY, 256);
-    for (unsigned i = 0; i < 256; i++) {
-        if (scan_folder(recovery, i, err) != 0)
-            return -1;
-        store_progress_add(store, 1);
-    }
-    if (recovery->seen.count != 0)
-        qsort(recovery->seen.fps, recovery->seen.count, sizeof(uint64_t), compare_fps);
-    if (recovery->orphans.count != 0)
-        qsort(recovery->orphans.fps, recovery->orphans.count, sizeof(uint64_t), compare_fps);
+    store_phase_set(store, STORE_PHASE_RECOVERY, FOLDERS);
+    if (scan_files(recovery, err) != 0)
+        return -1;
+    sort_fps(&recovery->seen);
+    sort_fps(&recovery->orphans);
     for (uint32_t i = 0; i < SERIES_STRIPES; i++)
         settle_missing(recovery, &store->map.stripes[i]);
     return recover_orphans(recovery, err);
@@ -548,8 +345,7 @@ static int scan_all(struct recovery *recovery, struct error *err)
 
 int recover(struct store *store, struct error *err)
 {
-    struct recovery recovery = {
-        .store = store, .volume = store->folder->volume, .done = &store->recovered};
+    struct recovery recovery = {.store = store, .volume = store->folder->volume};
     int result;
 
     log_warn("the storage was not closed cleanly: it is being recovered", NULL);
@@ -564,8 +360,9 @@ int recover(struct store *store, struct error *err)
     log_warn("recovery ended",
              "files=%" PRIu64 " stitched=%" PRIu64 " mended=%" PRIu64 " found_again=%" PRIu64
              " quarantined=%" PRIu64 " lost=%" PRIu64,
-             recovery.done->files, recovery.done->stitched, recovery.done->mended,
-             recovery.done->found_again, recovery.done->quarantined, recovery.done->lost);
+             recovery.done.files, recovery.done.stitched, recovery.done.mended,
+             recovery.done.found_again, recovery.done.quarantined, recovery.done.lost);
+    store->recovered = recovery.done;
     archive_batch_destroy(&recovery.archive);
     mem_free(recovery.seen.fps);
     mem_free(recovery.orphans.fps);

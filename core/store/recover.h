@@ -14,20 +14,29 @@ struct fp_list {
     size_t cap;
 };
 
-/* One recovery; single-threaded. */
+/* One file of a folder. */
+struct found_file {
+    uint64_t fp;
+    struct volume_stat stat;
+};
+
+/* A part of one recovery: one thread's, until they are merged into the first. */
 struct recovery {
     struct store *store;
     struct volume *volume;
     struct archive_batch archive; /* corrections, written at the end */
-    struct fp_list seen;          /* files of known series */
-    struct fp_list orphans;       /* files of unknown ones; sorted when recover_orphans begins */
-    struct store_recovery *done;  /* counts */
+    struct fp_list seen;          /* files of known series; sorted when they are merged */
+    struct fp_list orphans;       /* files of unknown ones; the same */
+    struct store_recovery done;   /* counts */
 };
 
 void recovery_quarantine(struct recovery *recovery, uint64_t fp, const struct labels *labels,
                          const char *reason);
 /** The series goes on without a file. Its stripe is locked. */
 void recovery_forget_file_locked(struct recovery *recovery, struct series *series);
+/** Brings a file and its series to agree. 0; 1: nobody knows the series; -1 with err */
+int recovery_known_file(struct recovery *recovery, const struct found_file *file,
+                        struct error *err);
 /** Finds the metrics of files without owner, or quarantines them. */
 int recover_orphans(struct recovery *recovery, struct error *err);
 

@@ -104,10 +104,14 @@ static void search_label_index(struct search *search)
 {
     struct volume *volume = search->recovery->volume;
     struct error problem;
-    struct label_index *index = label_index_open(volume, &problem);
+    struct label_index *index = label_index_open_existing(volume, false, &problem);
 
+    /* It is made anew in any case. */
+    if (index == NULL)
+        index = label_index_open_existing(volume, true, &problem);
     if (index == NULL || label_index_scan_pairs(index, see_pair, search, &problem) != 0)
-        log_warn("the label index cannot be searched for metrics", "problem=\"%s\"", problem.text);
+        log_warn("not all of the label index can be searched for metrics", "problem=\"%s\"",
+                 problem.text);
     if (index != NULL && label_index_close(index, &problem) != 0)
         log_warn("the label index did not close", "problem=\"%s\"", problem.text);
     for (size_t i = 0; i < search->recovery->orphans.count; i++) {

@@ -124,7 +124,7 @@ struct store_recovery {
     uint64_t found_again; /* of a series whose metric was found elsewhere */
     uint64_t quarantined; /* moved to orphaned/ */
     uint64_t lost;        /* series of which nothing was left */
-    uint64_t strange;     /* files that are no series file: removed */
+    uint64_t strange;     /* what is no series file: left-overs removed, the rest put aside */
 };
 
 void store_recovery_get(const struct store *store, struct store_recovery *out);

@@ -188,8 +188,10 @@ void connection_take_back(struct connection *connection)
     } else {
         queue_piece(connection);
         connection->state = SENDING;
-        if (!exchange->streaming)
-            end_exchange(connection);
+        if (exchange->streaming)
+            return;
+        connection->close_after |= exchange->reply.cut;
+        end_exchange(connection);
     }
 }
 

@@ -384,13 +384,15 @@ static void begin_stream(struct exchange *exchange)
     exchange->streaming = true;
     if (!reply->stream.produce(reply->stream.ctx, &reply->body)) {
         end_stream(exchange);
+        if (reply->cut)
+            http_reply_error(reply, 500, "internal", "reading failed, the log says why");
         return;
     }
     if (exchange->head.verb == HTTP_VERB_HEAD)
         return;
-    if (exchange->gzip && !reply->coded) {
+    if (exchange->gzip && reply->coding == NULL) {
         exchange->gzip_stream = gzip_stream_new();
-        reply->coded = true;
+        reply->coding = "gzip";
     }
     frame_piece(exchange, &reply->body, false);
     reply->body.len = 0;
@@ -407,8 +409,9 @@ void exchange_run(struct exchange *exchange, struct coding *coding, struct pushe
         request->route->handle(request, reply);
     if (reply->stream.produce != NULL)
         begin_stream(exchange);
-    if (!exchange->streaming && exchange->gzip && !reply->coded && reply->body.len > GZIP_MIN_BYTES)
-        reply->coded = coding_gzip(coding, &reply->body);
+    if (!exchange->streaming && exchange->gzip && reply->coding == NULL &&
+        reply->body.len > GZIP_MIN_BYTES && coding_gzip(coding, &reply->body))
+        reply->coding = "gzip";
 }
 
 void exchange_run_piece(struct exchange *exchange, struct coding *coding)
@@ -420,7 +423,7 @@ void exchange_run_piece(struct exchange *exchange, struct coding *coding)
     exchange->request.coding = coding;
     raw->len = 0;
     more = stream->produce(stream->ctx, raw);
-    frame_piece(exchange, raw, !more);
+    frame_piece(exchange, raw, !more && !exchange->reply.cut);
     if (!more)
         end_stream(exchange);
 }
@@ -494,8 +497,8 @@ void exchange_write(struct exchange *exchange, const char *date, bool last, stru
         buf_puts(out, reply->content_type);
         buf_puts(out, "\r\nVary: Accept-Encoding, Origin\r\n");
     }
-    if (reply->coded)
-        buf_puts(out, "Content-Encoding: gzip\r\n");
+    if (reply->coding != NULL && strcmp(reply->coding, "identity") != 0)
+        buf_printf(out, "Content-Encoding: %s\r\n", reply->coding);
     put_for_browsers(exchange, out);
     put_length(exchange, status, out);
     if (last)

@@ -32,8 +32,8 @@ void http_reply_reset(struct http_reply *reply)
     reply->status = 0;
     reply->content_type = NULL;
     reply->durable = (struct append_ticket){0};
-    reply->close = false;
-    reply->coded = false;
+    reply->close = reply->cut = false;
+    reply->coding = NULL;
 }
 
 void http_reply_destroy(struct http_reply *reply)

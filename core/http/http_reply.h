@@ -29,8 +29,10 @@ struct http_reply {
     struct buf fields;            /* further header lines, each with its CR LF; owned */
     struct http_stream stream;    /* when produce is set; what is in body goes first */
     struct append_ticket durable; /* the answer leaves when the log is so far; zeroed: at once */
+    bool cut;                     /* by a stream that failed: what was sent must not look whole */
     bool close;                   /* close the connection behind the answer */
-    bool coded;                   /* body is compressed already */
+    const char *coding;           /* of the body as it is; "identity": leave it so; NULL: the server
+                                     may compress it. Static */
 };
 
 #define HTTP_TYPE_JSON "application/json"

@@ -71,6 +71,7 @@ void http_options_init(struct http_options *options)
 
 void http_options_configure(struct http_options *options, const struct config *config)
 {
+    options->config = config;
     options->listen = config->listen;
     options->listen_count = config->listen_count;
     options->users = config->http.users;

@@ -52,7 +52,8 @@ struct http_options {
     int64_t query_lookback_ms;
     struct running_queries *running; /* where queries are listed; borrowed; may be NULL */
 
-    const char *version; /* of the program, as shown; copied */
+    const struct config *config; /* shown by status/config; borrowed; may be NULL */
+    const char *version;         /* of the program, as shown; copied */
 
     const struct store_progress *progress; /* what /-/ready tells until open; may be NULL */
     const struct clock *clock;             /* NULL: the system's; borrowed */

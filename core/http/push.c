@@ -197,12 +197,19 @@ void push_next_batch(struct push_job *job)
     job->extra_applied = true;
 }
 
+/* The answer waits for what was appended, here and before (parked.h). */
+static void await(struct append_ticket *answer, const struct append_ticket *appended)
+{
+    answer->position = TIDE_MAX(answer->position, appended->position);
+    answer->barrier = TIDE_MAX(answer->barrier, appended->barrier);
+}
+
 int push_append(struct push_job *job, struct error *err)
 {
     push_apply_extra(job);
     if (store_append(job->request->pusher->appender, job->batch, job->result, err) != 0)
         return -1;
-    job->reply->durable = job->result->ticket; /* the answer waits for it (parked.h) */
+    await(&job->reply->durable, &job->result->ticket);
     return 0;
 }
 

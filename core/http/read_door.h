@@ -23,6 +23,7 @@
 #include "http/http_request.h"
 #include "script/narrow.h"
 #include "script/shape.h"
+#include "store/store.h"
 
 struct read_door {
     struct read_request read;      /* before: what is asked; afterwards: what may be read */
@@ -50,6 +51,13 @@ TIDE_NODISCARD bool read_door_pass(struct read_door *door, struct http_reply *re
 bool read_door_is_empty(const struct read_door *door);
 /** Whether rules left out some series: what counts all of them would tell too much. */
 bool read_door_is_restricted(const struct read_door *door);
+/**
+ * The largest cardinalities (store_top_get), of a door that was passed.
+ *
+ * @return false, and nothing in *out, when rules left something out
+ */
+TIDE_NODISCARD bool read_door_top(const struct read_door *door, enum store_top what, size_t limit,
+                                  struct text_count_list *out);
 /** Safe on one that was refused. */
 void read_door_destroy(struct read_door *door);
 

@@ -7,11 +7,14 @@
 #include "http/push_otlp.h"
 #include "http/push_remote_write.h"
 #include "http/push_text.h"
+#include "http/routes_export.h"
 #include "http/routes_format.h"
 #include "http/routes_labels.h"
 #include "http/routes_query.h"
+#include "http/routes_remote_read.h"
 #include "http/routes_running.h"
 #include "http/routes_scripts.h"
+#include "http/routes_status.h"
 #include "http/status.h"
 
 #define GET HTTP_VERB_GET
@@ -50,6 +53,25 @@ static const struct http_route routes[] = {
     {"/api/v1/series",              GET | POST, HTTP_ROLE_READ,   POOL,   route_series, NULL},
     {"/api/v1/labels",              GET | POST, HTTP_ROLE_READ,   POOL,   route_labels, NULL},
     {"/api/v1/label/*/values",      GET,        HTTP_ROLE_READ,   POOL,   route_label_values, NULL},
+    {"/api/v1/read",                POST,       HTTP_ROLE_READ,   POOL,   route_remote_read, NULL},
+    {"/federate",                   GET | POST, HTTP_ROLE_READ,   POOL,   route_federate, NULL},
+    {"/api/v1/export",              GET | POST, HTTP_ROLE_READ,   POOL,   route_export, NULL},
+    {"/api/v1/metadata",            GET,        HTTP_ROLE_READ,   POOL,   route_metadata, NULL},
+    {"/api/v1/query_exemplars",     GET | POST, HTTP_ROLE_READ,   0,      route_nothing, NULL},
+    {"/api/v1/rules",               GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
+    {"/api/v1/alerts",              GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
+    {"/api/v1/targets",             GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
+    {"/api/v1/targets/metadata",    GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
+    {"/api/v1/scrape_pools",        GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
+    {"/api/v1/alertmanagers",       GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
+    {"/api/v1/notifications",       GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
+    {"/api/v1/features",            GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
+
+    {"/api/v1/status/tsdb",         GET,        HTTP_ROLE_READ,   POOL,   route_tsdb, NULL},
+    {"/api/v1/status/runtimeinfo",  GET,        HTTP_ROLE_READ,   0,      route_runtimeinfo, NULL},
+    {"/api/v1/status/flags",        GET,        HTTP_ROLE_ADMIN,  0,      route_flags, NULL},
+    {"/api/v1/status/config",       GET,        HTTP_ROLE_ADMIN,  0,      route_config, NULL},
+    {"/api/v1/status/walreplay",    GET,        HTTP_ROLE_READ,   ALWAYS, route_walreplay, NULL},
 
     {"/api/v1/status/queries",      GET,        HTTP_ROLE_ADMIN,  ALWAYS, route_queries, NULL},
     {"/api/v1/admin/queries/kill",  POST,       HTTP_ROLE_ADMIN,  ALWAYS, route_kill_query, NULL},

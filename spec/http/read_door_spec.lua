@@ -2,7 +2,11 @@
 -- gets what a server would answer that holds nothing but what the rules leave.
 local json = require "cjson"
 local process = require "spec.support.process"
+local protobuf = require "spec.support.protobuf"
+local remote_write = require "spec.support.remote_write"
 local server = require "spec.support.server"
+
+local bytes, number = protobuf.bytes, protobuf.number
 
 local function read_file(path)
   local file = assert(io.open(path))
@@ -18,11 +22,21 @@ local ASKS = {
   ["/api/v1/series"] = "?match[]=up",
   ["/api/v1/labels"] = "",
   ["/api/v1/label/*/values"] = "",
+  ["/federate"] = "?match[]=up",
+  ["/api/v1/export"] = "?match[]=up",
+  ["/api/v1/metadata"] = "",
+  ["/api/v1/status/tsdb"] = "",
+  ["/api/v1/read"] = "",
 }
 local READS_NONE = {
   ["/api/v1/format_query"] = "only parses", ["/api/v1/parse_query"] = "only parses",
   ["/api/v1/status/buildinfo"] = "the version", ["/metrics"] = "the server's own numbers",
+  ["/api/v1/status/runtimeinfo"] = "the process", ["/api/v1/status/walreplay"] = "the start",
 }
+for _, name in ipairs { "query_exemplars", "rules", "alerts", "targets", "targets/metadata",
+  "scrape_pools", "alertmanagers", "notifications", "features" } do
+  READS_NONE["/api/v1/" .. name] = "an empty answer"
+end
 
 local function scripts(text)
   local folder = process.folder()
@@ -66,11 +80,12 @@ describe("the read door", function()
   it("is passed by each route that reads", function()
     local one = start 'tide.query("no", function(q) return tide.refuse(418, q.kind) end)'
     local seen = 0
-    for pattern, role in read_file("core/http/routes.c"):gmatch(
-      '\n    {"(/[^"]*)",%s*[%u |]+,%s*HTTP_ROLE_(%u+),') do
+    for pattern, verbs, role in read_file("core/http/routes.c"):gmatch(
+      '\n    {"(/[^"]*)",%s*([%u |]+),%s*HTTP_ROLE_(%u+),') do
       if role == "READ" and not READS_NONE[pattern] then
         assert.is_truthy(ASKS[pattern], pattern .. ": does it read series? ASKS or READS_NONE")
-        local answer = one:request("GET", pattern:gsub("%*", "job") .. ASKS[pattern])
+        local answer = one:request(verbs:find("GET") and "GET" or "POST",
+          pattern:gsub("%*", "job") .. ASKS[pattern])
         assert.equal(418, answer.status, pattern .. " " .. answer.body)
         seen = seen + 1
       end
@@ -257,5 +272,37 @@ describe("an adversary", function()
     for _, name in ipairs { "tenant", "job", "__name__", "secretb_label", "data" } do
       same("/api/v1/label/" .. name .. "/values")
     end
+  end)
+
+  it("gets nothing of others by export, federation and remote read", function()
+    local function same_bytes(method, path, body, headers)
+      local expected = alone:request(method, path, body, headers)
+      assert.equal(expected.body, both:request(method, path, body, headers).body, path)
+    end
+    for _, selector in ipairs(SELECTORS) do
+      local match = "?match[]=" .. escape(selector)
+      same_bytes("GET", "/api/v1/export" .. match)
+      same_bytes("GET", "/federate" .. match)
+      same_bytes("GET", "/api/v1/export" .. match .. "&match[]=up&start=" .. now + 60)
+    end
+    for kind, value in pairs { [0] = "b", "a", ".*", "a" } do
+      local matcher = bytes(3, number(1, kind) .. bytes(2, "tenant") .. bytes(3, value))
+      local query = bytes(1, number(1, now * 1000) .. number(2, (now + 600) * 1000) .. matcher)
+      for _, accepted in ipairs { "", number(2, 1) } do
+        same_bytes("POST", "/api/v1/read", remote_write.snappy(query .. accepted),
+          { ["Content-Encoding"] = "snappy" })
+      end
+    end
+  end)
+
+  it("gets no metadata of metrics and no counts that others have", function()
+    local help = "# TYPE up gauge\n# TYPE secret counter\n"
+    for _, one in ipairs { both, alone } do
+      assert.equal(204, one:request("POST", "/api/v1/import/prometheus", help).status)
+    end
+    local told = json.decode(both:request("GET", "/api/v1/metadata").body).data
+    assert.is_truthy(told.up)
+    assert.is_nil(told.secret)
+    assert.equal(403, both:request("GET", "/api/v1/status/tsdb").status)
   end)
 end)

@@ -43,6 +43,14 @@ return {
     -- Encoding of new chunks; all three are always readable. varbit is the smallest.
     -- ("delta", "double-delta", "varbit")
     -- chunk_encoding = "varbit",
+    -- Samples that are older than the newest of their series by no more than this are kept. 0:
+    -- whatever is not newer is refused, as in Prometheus 1.x.
+    -- (duration, 0 to 1000y)
+    -- out_of_order = "30m",
+    -- Which of two values for the same time counts: the one that came last, the one that came first,
+    -- or the greater. Not asked when storage.out_of_order is 0.
+    -- ("last", "first", "max")
+    -- duplicates = "last",
     -- A series that got no sample for so long has its open chunk closed, so that it can go to disk.
     -- (duration, 1s to 30d)
     -- head_chunk_timeout = "1h",

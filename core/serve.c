@@ -151,6 +151,8 @@ static void fill_store_options(struct store_options *options, const struct confi
                                 ? RETENTION_FOREVER
                                 : config->storage.retention_ms;
     options->chunk_encoding = (int)config->storage.chunk_encoding;
+    options->out_of_order_ms = config->storage.out_of_order_ms;
+    options->duplicates = (enum duplicate_rule)config->storage.duplicates;
     options->head_chunk_timeout_ms = config->storage.head_chunk_timeout_ms;
     options->checkpoint_interval_ms = config->storage.checkpoint_interval_ms;
     options->checkpoint_dirty_series_limit =

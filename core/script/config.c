@@ -49,6 +49,8 @@ static const struct binding bindings[] = {
     BIND("log.requests_per_second", WHOLE, log_requests_per_second),
     BIND("storage.retention", MILLISECONDS, storage.retention_ms),
     BIND("storage.chunk_encoding", WHOLE, storage.chunk_encoding),
+    BIND("storage.out_of_order", MILLISECONDS, storage.out_of_order_ms),
+    BIND("storage.duplicates", WHOLE, storage.duplicates),
     BIND("storage.head_chunk_timeout", MILLISECONDS, storage.head_chunk_timeout_ms),
     BIND("storage.checkpoint_interval", MILLISECONDS, storage.checkpoint_interval_ms),
     BIND("storage.checkpoint_dirty_series_limit", WHOLE, storage.checkpoint_dirty_series_limit),

@@ -22,6 +22,8 @@ enum config_chunk_encoding {
     CONFIG_CHUNK_VARBIT = 2,
 };
 
+enum config_duplicates { CONFIG_DUPLICATES_LAST, CONFIG_DUPLICATES_FIRST, CONFIG_DUPLICATES_MAX };
+
 enum config_series_sync { CONFIG_SYNC_NEVER, CONFIG_SYNC_ALWAYS, CONFIG_SYNC_ADAPTIVE };
 
 enum config_log_requests { CONFIG_LOG_OFF, CONFIG_LOG_ERRORS, CONFIG_LOG_ALL };
@@ -66,6 +68,8 @@ struct config_origin {
 struct config_storage {
     int64_t retention_ms; /* > 0; CONFIG_FOREVER_MS: nothing goes by age */
     int64_t chunk_encoding;
+    int64_t out_of_order_ms; /* 0: nothing late is kept */
+    int64_t duplicates;      /* enum config_duplicates */
     int64_t head_chunk_timeout_ms;
     int64_t checkpoint_interval_ms;
     int64_t checkpoint_dirty_series_limit;

@@ -144,6 +144,14 @@ int background_breathe(struct store *store, struct error *err)
     return persist_due(store, err) == 0 ? relieve(store, err) : -1;
 }
 
+/* Over 80 % of the target, or too much of it in late samples? */
+static bool is_pressed(struct store *store)
+{
+    return gauge_read(&store->counters.rushed) != 0 ||
+           gauge_read(&store->counters.edit_bytes) >
+               store->options.memory_target_bytes / EDITS_SHARE / 2;
+}
+
 static int tick_locked(struct store *store, struct error *err)
 {
     struct folder *folder = store->folder;
@@ -153,6 +161,8 @@ static int tick_locked(struct store *store, struct error *err)
         result = -1;
     quarantine_damaged(store);
     result = persist_due(store, err);
+    if (merge_due(store, is_pressed(store), err) != 0)
+        result = -1;
     if (maintain_due(store, err) != 0 || relieve(store, err) != 0)
         result = -1;
     block_cache_expire(&store->cache, folder->expire_shard++, store_now_s(store),
@@ -208,6 +218,11 @@ static int maintain_all_locked(struct store *store, struct error *err)
             return -1;
     }
     return 0;
+}
+
+int store_merge(struct store *store, struct error *err)
+{
+    return run(store, merge_everything, err);
 }
 
 int store_maintain(struct store *store, struct error *err)

@@ -120,11 +120,14 @@ static bool put_record(struct store *store, const struct series *series,
     return true;
 }
 
-bool heads_capture_series(struct store *store, const struct series *series,
-                          const struct heads_file *file, bool only_file,
-                          struct heads_capture *capture)
+bool heads_capture_series(struct store *store, struct series *series, const struct heads_file *file,
+                          bool only_file, struct heads_capture *capture)
 {
-    size_t need = (size_t)series->chunk_count + 1;
+    size_t need;
+
+    if (!only_file)
+        edits_fold(store, series);
+    need = (size_t)series->chunk_count + 1;
 
     if (capture->chunk_cap < need) {
         capture->chunk_cap = need * 2;
@@ -287,6 +290,9 @@ int checkpoint_write(struct store *store, struct error *err)
     size_t unarchived;
     int result;
 
+    /* Without a log, what waits for a merge is nowhere else. One that fails is tried again. */
+    if (store->log == NULL)
+        (void)!merge_everything(store, err);
     gauge_put(&store->counters.checkpointing, 1);
     log_checkpoint_begin(store, &log);
     lock_acquire(&folder->unarchived_lock);

@@ -2,6 +2,7 @@
 #include "store/edit_list.h"
 
 #include "base/mem.h"
+#include "store/slab.h"
 
 #define MIN_CAP 4
 

@@ -12,6 +12,7 @@
 #define TIDE_STORE_EDIT_LIST_H
 
 #include "base/base.h"
+#include "model/columns.h"
 
 /* Which of two values at one time counts. */
 enum duplicate_rule {
@@ -20,10 +21,7 @@ enum duplicate_rule {
     DUPLICATE_MAX,   /* the greater; a number before a NaN, of two NaNs the later */
 };
 
-#ifndef TIDE_CDEF
-
-#include "model/columns.h"
-#include "store/slab.h"
+struct slab_pool;
 
 struct edit_put {
     int64_t time_ms;
@@ -55,10 +53,12 @@ void edit_list_destroy(struct edit_list *list, struct edit_memory memory);
 /** Bytes that its arrays take. */
 uint64_t edit_list_bytes(const struct edit_list *list);
 
+#ifndef TIDE_CDEF
 static inline bool edit_list_is_empty(const struct edit_list *list)
 {
     return list->put_count == 0 && list->mark_count == 0;
 }
+#endif
 
 /** The value that counts. Pure. */
 double duplicate_resolve(enum duplicate_rule rule, double there, double comes);
@@ -99,5 +99,4 @@ bool edit_list_marks(const struct edit_list *list, int64_t time_ms);
 bool edit_list_overlay(const struct edit_list *list, struct columns *columns, size_t start,
                        int64_t from_ms, int64_t to_ms);
 
-#endif
 #endif

@@ -41,6 +41,7 @@ struct folder {
     uint32_t maintain_stripe; /* where the slow pass goes on */
     uint32_t expire_shard;
     uint32_t persist_not_before_s; /* after a failure */
+    uint32_t merge_not_before_s;
     unsigned sync_failures;
 
     struct thread maintenance;
@@ -81,9 +82,8 @@ struct heads_file {
  * @param only_file  leave out what is in memory only
  * @return false: it has no samples, nothing was added
  */
-bool heads_capture_series(struct store *store, const struct series *series,
-                          const struct heads_file *file, bool only_file,
-                          struct heads_capture *capture);
+bool heads_capture_series(struct store *store, struct series *series, const struct heads_file *file,
+                          bool only_file, struct heads_capture *capture);
 /** Writes what is gathered if it is at least so many bytes. */
 int heads_capture_flush(struct heads_capture *capture, struct heads_writer *writer, size_t least,
                         struct error *err);
@@ -114,6 +114,14 @@ void folder_note_unarchived(struct folder *folder, uint64_t fp);
 /* persist.c */
 /** One round. `all`: whatever waits, however young. *persisted: chunks. */
 int persist_round(struct store *store, bool all, uint64_t *persisted, struct error *err);
+
+/* merge.c */
+/** Rounds until nothing is due, or nothing waits (`pressed`). */
+int merge_due(struct store *store, bool pressed, struct error *err);
+/** Rounds until nothing waits. -1 with err: something still does. */
+int merge_everything(struct store *store, struct error *err);
+/** Merges what is pending of these series now; done, it is durable. */
+int merge_series(struct store *store, const uint64_t *fps, size_t count, struct error *err);
 
 /* indexer.c */
 /** Writes changed label sets; `all`: also those that changed little. */

@@ -83,10 +83,12 @@ static void look_at(struct store *store, struct series *series, int64_t before_m
         bool quiet = now_s - series->arrival_s > timeout_s(store);
 
         counter_add(&store->counters.maintained_memory, 1);
-        if (quiet)
+        if (quiet) {
+            edits_fold(store, series);
             close_idle_head(store, series);
+        }
         duty.idle = quiet && !series_has_head(series) && series->persisted == series->chunk_count &&
-                    series->file_chunks != 0;
+                    series->file_chunks != 0 && series->edits == NULL;
         duty.chunks = series->chunk_count + (uint64_t)TIDE_MAX(series->file_chunks, 0);
     } else {
         counter_add(&store->counters.maintained_archive, 1);
@@ -136,7 +138,8 @@ static int64_t retention_of(const struct store *store, const struct duty *duty)
 static bool still_idle(const struct store *store, const struct series *series, uint32_t now_s)
 {
     return !series->archived && !series->busy && !series->broken && !series_has_head(series) &&
-           series->persisted == series->chunk_count && now_s - series->arrival_s > timeout_s(store);
+           series->edits == NULL && series->persisted == series->chunk_count &&
+           now_s - series->arrival_s > timeout_s(store);
 }
 
 /* Archive entries first, durable; then the series leave memory (engine-design 8). */

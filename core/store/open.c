@@ -205,6 +205,8 @@ int folder_open(struct store *store, struct error *err)
 
 static int save_all(struct store *store, struct error *err)
 {
+    if (merge_everything(store, err) != 0)
+        return error_note(err, "late samples could not be merged");
     if (checkpoint_write(store, err) != 0)
         return error_note(err, "heads.db could not be written");
     if (mappings_save(store, err) != 0)

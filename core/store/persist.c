@@ -73,6 +73,7 @@ static bool take_series(struct store *store, struct series *series, struct persi
         persist_queue_put(store->queue, series->id, store_now_s(store));
         return false;
     }
+    edits_fold(store, series);
     *item = (struct persist_item){
         .fp = series->fp,
         .count = series->chunk_count - series->persisted,
@@ -220,6 +221,7 @@ static void settle_series(struct store *store, struct series *series,
     series->mtime_ns = item->stat.mtime_ns;
     series->tail_first_ms = item->chunks[item->count - 1]->first_ms;
     series_mark_dirty(store, series);
+    edits_settle(store, series);
     gauge_count(&store->counters.chunks_to_persist, -(int64_t)item->count);
     counter_add(&store->counters.chunks_persisted, item->count);
     if (sizes != NULL)

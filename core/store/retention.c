@@ -74,6 +74,7 @@ static int settle_drop(struct store *store, const struct drop_work *work,
         series->file_chunks = (int32_t)TIDE_MIN(drop->stat.chunks, (uint64_t)INT32_MAX);
         series->mtime_ns = drop->stat.mtime_ns;
         series->first_ms = drop->stat.chunks != 0 ? drop->first_ms : series_first_in_memory(series);
+        series->first_ms = TIDE_MIN(series->first_ms, edits_first_ms(series));
         series->first_known = true;
         if (drop->stat.chunks < series->persisted) {
             uint32_t gone = series->persisted - (uint32_t)drop->stat.chunks;
@@ -82,10 +83,9 @@ static int settle_drop(struct store *store, const struct drop_work *work,
             series_drop_chunks(&store->pool, series, gone);
         }
         series_mark_dirty(store, series);
-        if (drop->stat.chunks == 0 && series->chunk_count == 0 && !series_has_head(series))
+        if (drop->stat.chunks == 0 && series->chunk_count == 0 && !series_has_head(series) &&
+            series->edits == NULL)
             return purge_series(store, stripe, series);
-        if (drop->stat.chunks == 0)
-            series->first_ms = series_first_in_memory(series);
         lock_release(&stripe->stripe_lock);
         return 0;
     }

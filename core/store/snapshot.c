@@ -53,6 +53,8 @@ static int make_locked(struct store *store, bool skip_head, struct snapshot_info
     snprintf(final, sizeof(final), SNAPSHOTS_FOLDER "/%s", info->name);
     snprintf(temporary, sizeof(temporary), "%s.tmp", final);
     quarantine_damaged(store);
+    if (merge_everything(store, err) != 0) /* its heads have no place for what is pending */
+        return error_note(err, "snapshot %s: late samples could not be merged", info->name);
     result = fill(&writer, store, temporary, skip_head, err);
     if (result == 0 &&
         (volume->sync_all(volume, err) != 0 || volume->move(volume, temporary, final, err) != 0))

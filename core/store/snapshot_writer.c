@@ -159,7 +159,7 @@ static void capture(struct snapshot_writer *writer, struct stripe *stripe,
                     const struct taken *taken)
 {
     struct store *store = writer->store;
-    const struct series *series = series_map_find_locked(stripe, taken->fp);
+    struct series *series = series_map_find_locked(stripe, taken->fp);
     struct labels *labels;
 
     if (series == NULL)

@@ -16,6 +16,7 @@ void store_options_init(struct store_options *options)
         .retention_ms = 15 * 24 * HOUR_MS,
         .chunk_encoding = CHUNK_VARBIT,
         .head_chunk_timeout_ms = HOUR_MS,
+        .out_of_order_ms = 30 * MINUTE_MS,
         .duplicates = DUPLICATE_LAST,
         .checkpoint_interval_ms = 5 * MINUTE_MS,
         .checkpoint_dirty_series_limit = 5000,

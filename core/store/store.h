@@ -36,8 +36,8 @@ struct store_options {
     int64_t retention_ms;          /* or RETENTION_FOREVER; default 15 days */
     int chunk_encoding;            /* of new chunks: 0 delta, 1 double-delta, 2 varbit (default) */
     int64_t head_chunk_timeout_ms; /* by time of arrival; default 1 h */
-    int64_t out_of_order_ms; /* samples so much older than a series' newest are kept; default 0;
-                                0: all that is not newer is refused, as in 1.x */
+    int64_t out_of_order_ms; /* samples so much older than a series' newest are kept; default 30
+                                min; 0: all that is not newer is refused, as in 1.x */
     enum duplicate_rule duplicates; /* two values at one time, with out_of_order_ms; default last */
     int64_t checkpoint_interval_ms; /* default 5 min */
     uint64_t checkpoint_dirty_series_limit; /* default 5,000; 0: no limit */
@@ -148,6 +148,8 @@ TIDE_NODISCARD int store_wait_indexed(struct store *store, struct error *err);
 TIDE_NODISCARD int store_tick(struct store *store, struct error *err);
 /** Persists every completed chunk now, in rounds. */
 TIDE_NODISCARD int store_persist(struct store *store, struct error *err);
+/** Merges all that is pending into the series files now, however young. */
+TIDE_NODISCARD int store_merge(struct store *store, struct error *err);
 /** One full pass over all series: head timeout, retention, archiving; as of the store's clock. */
 TIDE_NODISCARD int store_maintain(struct store *store, struct error *err);
 /** Writes heads.db (and mappings.db if changed) now. */

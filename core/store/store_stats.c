@@ -292,6 +292,24 @@ static void show_removal(struct metrics *metrics, struct store_counters *counter
          &counters->snapshots_failed);
 }
 
+static void show_late(struct metrics *metrics, struct store_counters *counters)
+{
+    static const char merges[] = "tidemark_merges_total";
+    static const char help[] = "Series that were looked at to merge late samples and deletes into "
+                               "their file, by outcome.";
+
+    show(metrics, METRIC_COUNTER, "tidemark_late_samples_total",
+         "Samples that were kept though their series had a newer one.", "",
+         &counters->late_samples);
+    show(metrics, METRIC_GAUGE, "tidemark_late_samples_pending",
+         "Late samples that wait to be merged into chunks and files.", "", &counters->edit_puts);
+    show(metrics, METRIC_GAUGE, "tidemark_late_bytes",
+         "Memory of late samples and deletes that wait to be merged.", "", &counters->edit_bytes);
+    show(metrics, METRIC_COUNTER, merges, help, "outcome=\"rewritten\"", &counters->merges);
+    show(metrics, METRIC_COUNTER, merges, help, "outcome=\"equal\"", &counters->merges_equal);
+    show(metrics, METRIC_COUNTER, merges, help, "outcome=\"failed\"", &counters->merge_errors);
+}
+
 void store_show_metrics(struct store *store)
 {
     struct metrics *metrics = store->options.metrics;
@@ -309,6 +327,8 @@ void store_show_metrics(struct store *store)
          &counters->refused[REFUSED_OUT_OF_ORDER]);
     show(metrics, METRIC_COUNTER, ooo, ooo_help, "reason=\"multiple_values_for_timestamp\"",
          &counters->refused[REFUSED_DUPLICATE]);
+    show(metrics, METRIC_COUNTER, ooo, ooo_help, "reason=\"too_old\"",
+         &counters->refused[REFUSED_TOO_OLD]);
     show(metrics, METRIC_GAUGE, PREFIX "memory_series", "The current number of series in memory.",
          "", &counters->active);
     show(metrics, METRIC_GAUGE, PREFIX "open_head_chunks",
@@ -338,6 +358,7 @@ void store_show_metrics(struct store *store)
                      "The number of label sets waiting to be written to the index.", "",
                      read_index_queue, store);
     show_background(store, metrics);
+    show_late(metrics, counters);
     show_removal(metrics, counters);
     show_series_ops(metrics, counters);
     show_chunk_ops(metrics, counters);

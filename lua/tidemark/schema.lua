@@ -51,6 +51,13 @@ return {
   { name = "storage.chunk_encoding", type = "choice", default = "varbit",
     choices = { "delta", "double-delta", "varbit" },
     text = "Encoding of new chunks; all three are always readable. varbit is the smallest." },
+  { name = "storage.out_of_order", type = "duration", default = "30m", min = "0", max = "1000y",
+    text = "Samples that are older than the newest of their series by no more than this are " ..
+      "kept. 0: whatever is not newer is refused, as in Prometheus 1.x." },
+  { name = "storage.duplicates", type = "choice", default = "last",
+    choices = { "last", "first", "max" },
+    text = "Which of two values for the same time counts: the one that came last, the one that " ..
+      "came first, or the greater. Not asked when storage.out_of_order is 0." },
   { name = "storage.head_chunk_timeout", type = "duration", default = "1h", min = "1s",
     max = "30d", live = true,
     text = "A series that got no sample for so long has its open chunk closed, so that it can " ..

@@ -53,6 +53,8 @@ describe("configuration defaults", function()
     assert.equal(2, tonumber(config.log_level)) -- LOG_LEVEL_INFO
     assert.equal(360 * 3600 * 1000, tonumber(config.storage.retention_ms))
     assert.equal(2, tonumber(config.storage.chunk_encoding))
+    assert.equal(1800000, tonumber(config.storage.out_of_order_ms))
+    assert.equal(ffi.C.CONFIG_DUPLICATES_LAST, tonumber(config.storage.duplicates))
     assert.equal(3600000, tonumber(config.storage.head_chunk_timeout_ms))
     assert.equal(300000, tonumber(config.storage.checkpoint_interval_ms))
     assert.equal(5000, tonumber(config.storage.checkpoint_dirty_series_limit))

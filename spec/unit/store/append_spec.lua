@@ -10,7 +10,7 @@ end
 describe("a push", function()
   local store
 
-  before_each(function() store = assert(engine.open()) end)
+  before_each(function() store = assert(engine.open { out_of_order_ms = 0 }) end)
   after_each(function() if store.store then assert.is_true(store:close()) end end)
 
   it("is read back sample by sample", function()

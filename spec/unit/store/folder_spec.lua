@@ -23,6 +23,7 @@ describe("a store on disk", function()
     settings.data_dir = folder
     settings.retention_ms = settings.retention_ms or FOREVER
     settings.clock_ms = settings.clock_ms or T
+    settings.out_of_order_ms = 0 -- as in 1.x; late samples: late_spec.lua
     store = assert(engine.open(settings))
     return store
   end
@@ -322,7 +323,9 @@ describe("/metrics of a store", function()
     local C = engine.C
     local folder = engine.folder()
     local metrics = C.metrics_new()
-    local store = assert(engine.open { data_dir = folder, metrics = metrics })
+    local store = assert(engine.open {
+      data_dir = folder, metrics = metrics, out_of_order_ms = 0,
+    })
     for k = 1, 300 do
       store:push { { metric {}, { T - HOUR + k * 1000, value(1, k) } } }
     end

@@ -1,9 +1,10 @@
--- Random histories of one folder against a model: a list of samples a series. LONG=1 runs more; a
--- history that fails prints its seed and steps.
+-- Random histories of one folder against a model: a value by time for each series. LONG=1 runs more;
+-- a history that fails prints its seed and steps.
 local engine = require "spec.unit.store.engine"
 
 local T = 1600000000000
 local FOREVER = 9223372036854775807LL
+local MINUTE = 60000
 local histories = os.getenv("LONG") == "1" and 2000 or 60
 
 -- A generator of our own, so that a seed means the same everywhere (Park and Miller).
@@ -26,104 +27,189 @@ local function next_value(random, last)
   return random(1000000) / 7
 end
 
+-- What becomes of two values of one time, by enum duplicate_rule.
+local resolve = {
+  [0] = function(_, comes) return comes end,
+  [1] = function(there) return there end,
+  [2] = math.max,
+}
+
+-- A series of the model: samples[time] = value; what a checkpoint held (safe), and all values that a
+-- time had since.
+local function new_series() return { samples = {}, safe = {}, since = {}, value = 0 } end
+
+local function set(series, time, value)
+  series.samples[time] = value
+  series.since[time] = series.since[time] or {}
+  series.since[time][value] = true
+end
+
+local function all_safe(series)
+  series.safe, series.since = {}, {}
+  for time, value in pairs(series.samples) do series.safe[time] = value end
+end
+
+-- After a crash: nothing that was safe is gone, and nothing is there that never was.
+local function check_crashed(series, found, text)
+  for time, value in pairs(found) do
+    local since = series.since[time]
+    assert(series.safe[time] == value or (since and since[value]),
+      ("%s: %.0f has %.17g, which it never had"):format(text, time, value))
+  end
+  for time in pairs(series.safe) do
+    assert(found[time], ("%s: the safe sample of %.0f is gone"):format(text, time))
+  end
+end
+
+local function check_same(series, found, text)
+  for time, value in pairs(series.samples) do
+    if found[time] ~= value then
+      error(("%s: %.0f is %s, not %.17g"):format(text, time, tostring(found[time]), value))
+    end
+  end
+  for time in pairs(found) do
+    assert(series.samples[time], ("%s: there is a sample of %.0f"):format(text, time))
+  end
+end
+
 local function history(seed, note)
   local random = generator(seed)
   local folder, store = engine.folder(), nil
   local model = {}
   local now = T
+  local rule = random(3) - 1
+  local window = random(2) == 1 and 30 * MINUTE or 3650 * 1440 * MINUTE
 
   local function open()
     store = assert(engine.open {
       data_dir = folder, retention_ms = FOREVER, clock_ms = now, chunk_encoding = random(3) - 1,
-      head_chunk_timeout_ms = 600000,
+      head_chunk_timeout_ms = 600000, out_of_order_ms = window, duplicates = rule,
     })
   end
 
-  local function push()
-    local entries = {}
+  -- Adds to the entry what comes next; returns its time.
+  local function next_sample(series, entry, time)
+    series.value = next_value(random, series.value)
+    if series.value ~= series.value or math.abs(series.value) == 1 / 0 then series.value = 0 end
+    set(series, time, series.value)
+    series.last = time
+    entry[#entry + 1] = { time, series.value }
+  end
+
+  -- Adds a late sample; returns 1 if it must be refused.
+  local function late_sample(series, entry, times)
+    local kind, time = random(4), series.last
+    if kind == 1 then
+      time = times[random(#times)]
+    elseif kind == 2 then
+      time = times[random(#times)] - random(20000)
+    elseif kind == 3 then
+      time = series.last - random(MINUTE)
+    end
+    local value = random(3) == 1 and random(100) or random(1000000) / 7
+    entry[#entry + 1] = { time, value }
+    if series.last - time > window then return 1 end
+    local there = series.samples[time]
+    set(series, time, there and resolve[rule](there, value) or value)
+    return 0
+  end
+
+  local function times_of(series)
+    local times = {}
+    for time in pairs(series.samples) do times[#times + 1] = time end
+    table.sort(times)
+    return times
+  end
+
+  local function push(late)
+    local entries, sent, refused = {}, 0, 0
     local step = random(4) == 1 and 1000 * random(4000) or 1000 * random(20)
     for i = 1, 6 do
       if random(3) > 1 then
-        local series = model[i] or { count = 0, safe = 0, last = 0 }
-        model[i] = series
+        local series = model[i] or new_series()
         local entry = { { __name__ = "m", i = tostring(i) } }
-        local time = now
-        for _ = 1, random(60) do
-          series.last = next_value(random, series.last)
-          if series.last ~= series.last or math.abs(series.last) == 1 / 0 then series.last = 0 end
-          time = time + step
-          series.count = series.count + 1
-          series[series.count] = { time, series.last }
-          entry[#entry + 1] = series[series.count]
+        model[i] = series
+        for k = 0, random(60) - 1 do next_sample(series, entry, now + k * step) end
+        if late then
+          local times = times_of(series)
+          for _ = 1, random(2) == 1 and random(10) or random(400) do
+            refused = refused + late_sample(series, entry, times)
+          end
         end
         entries[#entries + 1] = entry
+        sent = sent + #entry - 1
       end
     end
-    local ahead = step * 61
-    store:advance(ahead)
-    now = now + ahead
-    local accepted = store:push(entries)
-    local sent = 0
-    for _, entry in ipairs(entries) do sent = sent + #entry - 1 end
-    assert(accepted == sent, "accepted " .. tostring(accepted) .. " of " .. sent)
+    store:advance(step * 61)
+    now = now + step * 61
+    local accepted, reasons = store:push(entries)
+    assert(accepted == sent - refused,
+      ("accepted %s of %d, %d must be refused"):format(tostring(accepted), sent, refused))
+    assert((reasons.too_old or 0) == refused)
   end
 
-  -- `crashed`: a series may have lost what no checkpoint held, from its end on.
   local function compare(crashed)
     local seen = {}
     store:each({}, nil, nil, function(one, columns, text)
       local i = tonumber(engine.metric(one.labels).i)
-      local series, count = model[i], tonumber(columns.len)
+      local series, found, last = model[i], {}, 0
       assert(series and not seen[i], text)
+      assert(columns ~= nil, text)
       seen[i] = true
-      if crashed then
-        assert(count >= series.safe and count <= series.count,
-          ("%s: %d samples, %d were safe of %d"):format(text, count, series.safe, series.count))
-        for k = count + 1, series.count do series[k] = nil end
-        series.count, series.safe = count, count
+      for k = 0, tonumber(columns.len) - 1 do
+        local time = tonumber(columns.times_ms[k])
+        assert(time > last, text .. ": times are not in order")
+        found[time], last = columns.values[k], time
       end
-      assert(count == series.count, ("%s: %d samples, not %d"):format(text, count, series.count))
-      for k = 1, count do
-        local time, value = tonumber(columns.times_ms[k - 1]), columns.values[k - 1]
-        if time ~= series[k][1] or value ~= series[k][2] then
-          error(("%s: sample %d is %.0f %.17g, not %.0f %.17g"):format(text, k, time, value,
-            series[k][1], series[k][2]))
+      if crashed then
+        check_crashed(series, found, text)
+        series.samples = found
+        all_safe(series)
+        series.last = last
+      else
+        check_same(series, found, text)
+        assert(tonumber(one.last_ms) == series.last, text .. ": its newest sample is another")
+        assert(tonumber(one.first_ms) <= times_of(series)[1], text .. ": its first is later")
+        if one.last_value_known then
+          assert(one.last_value == series.samples[series.last], text .. ": its newest value")
         end
       end
-      series.last = count > 0 and series[count][2] or 0
     end)
     for i, series in pairs(model) do
       if not seen[i] then
-        assert(crashed and series.safe == 0, "series " .. i .. " is gone")
+        assert(crashed and next(series.safe) == nil, "series " .. i .. " is gone")
         model[i] = nil
       end
     end
   end
 
-  local function all_safe()
-    for _, series in pairs(model) do series.safe = series.count end
+  local function safe()
+    for _, series in pairs(model) do all_safe(series) end
   end
 
   local steps = {
-    push = push,
+    push = function() push(false) end,
+    late = function() push(true) end,
     persist = function() store:run "persist" end,
     evict = function() engine.C.store_evict(store.store, 0) end,
     tick = function() store:run "tick" end,
+    merge = function() store:run "merge" end,
     maintain = function() store:run "maintain" end,
     rest = function()
       store:advance(700000)
       now = now + 700000
+      store:run "tick"
       store:run "maintain"
       store:run "persist"
       store:run "maintain"
     end,
     checkpoint = function()
       store:run "checkpoint"
-      all_safe()
+      safe()
     end,
     restart = function()
       assert(store:close())
-      all_safe()
+      safe()
       open()
       assert(not store:stats().started_dirty)
     end,
@@ -136,8 +222,8 @@ local function history(seed, note)
     compare = function() compare(false) end,
   }
   local names = {
-    "push", "push", "push", "push", "persist", "evict", "tick", "maintain", "rest", "checkpoint",
-    "restart", "kill", "compare",
+    "push", "push", "push", "late", "late", "late", "persist", "evict", "tick", "merge",
+    "maintain", "rest", "checkpoint", "restart", "kill", "compare", "compare",
   }
 
   open()

@@ -1,0 +1,283 @@
+/* merge.c - edits into series files, in rounds (engine-design 11, I7).
+ *
+ * A round takes up to 256 series that wait, writes each new file beside the old one, syncs once,
+ * gives all of them their names, syncs once more; then the edits are gone from memory. Until then
+ * they lie over what is read, old file or new: applied twice they say the same. */
+#include "base/logger.h"
+#include "base/mem.h"
+#include "store/folder.h"
+#include "store/merge_file.h"
+
+#define ROUND_SERIES 256
+#define RETRY_S 5
+
+struct merge_item {
+    struct file_merge file;
+    bool failed;
+};
+
+struct merge_work {
+    struct merge_item items[ROUND_SERIES];
+    size_t count;
+    size_t failed;
+    size_t busy; /* could not be taken: they are in the queue again */
+};
+
+/* --- taking
+ * --------------------------------------------------------------------------------------- */
+
+/* Under its stripe. */
+static void take_series(struct store *store, struct series *series, struct merge_work *work)
+{
+    struct file_merge *file = &work->items[work->count].file;
+    struct edit_memory heap = {0};
+
+    if (series->archived || series->broken || series->edits == NULL)
+        return;
+    if (series->busy) { /* its file is in other hands */
+        series->edits->queued = 0;
+        edits_settle(store, series);
+        work->busy++;
+        return;
+    }
+    if (!edits_begin_merge(store, series))
+        return;
+    *file = (struct file_merge){
+        .fp = series->fp,
+        .expected = series->file_chunks,
+        .pinned = mem_alloc((series->persisted + 1) * sizeof(struct full_chunk *)),
+        .pinned_count = series->persisted,
+        .store = store,
+    };
+    for (uint32_t i = 0; i < series->persisted; i++)
+        file->pinned[i] = full_chunk_ref(series->chunks[i]);
+    edit_list_copy(&series->edits->merging, TIDE_EARLIEST_MS, TIDE_LATEST_MS, &file->edits, heap);
+    series->busy = true;
+    work->items[work->count++].failed = false;
+}
+
+/* --- settling
+ * ------------------------------------------------------------------------------------- */
+
+/* The chunks of the new file's end take the place of those that were persisted. */
+static void settle_chunks(struct store *store, struct series *series, struct file_merge *file)
+{
+    int64_t more = (int64_t)file->tail_count - series->persisted;
+
+    gauge_count(&store->counters.chunks, more);
+    for (uint32_t i = 0; i < file->tail_count; i++)
+        full_chunk_ref(file->tail[i]);
+    series_replace_persisted(&store->pool, series, file->tail, file->tail_count);
+    series->file_chunks = file->unexpected && series->chunk_count != 0
+                              ? FILE_CHUNKS_UNKNOWN
+                              : (int32_t)TIDE_MIN(file->stat.chunks, (uint64_t)INT32_MAX);
+    series->mtime_ns = file->stat.mtime_ns;
+    series->tail_first_ms = file->tail_first_ms;
+    series->first_known = true;
+    series->first_ms = file->result == MERGE_REPLACE ? file->first_ms : TIDE_LATEST_MS;
+    series->first_ms = TIDE_MIN(series->first_ms, series_first_in_memory(series));
+    counter_add(&store->counters.merges, 1);
+    series_mark_dirty(store, series);
+}
+
+static bool is_empty(const struct series *series)
+{
+    return series->file_chunks == 0 && series->chunk_count == 0 && !series_has_head(series) &&
+           series->edits == NULL;
+}
+
+/* Under its stripe, which it releases. */
+static void settle_series(struct store *store, struct stripe *stripe, struct series *series,
+                          struct merge_item *item) TIDE_NO_LOCK_CHECK
+{
+    struct file_merge *file = &item->file;
+
+    series->busy = false;
+    if (!item->failed && file->result != MERGE_EQUAL)
+        settle_chunks(store, series, file);
+    else if (!item->failed)
+        counter_add(&store->counters.merges_equal, 1);
+    edits_end_merge(store, series, !item->failed);
+    if (!item->failed && file->result != MERGE_EQUAL)
+        series->first_ms = TIDE_MIN(series->first_ms, edits_first_ms(series));
+    if (is_empty(series)) {
+        (void)!purge_series(store, stripe, series);
+        return;
+    }
+    lock_release(&stripe->stripe_lock);
+}
+
+static void report_failure(struct store *store, struct merge_item *item, struct error *err)
+{
+    struct stripe *stripe;
+    struct series *series;
+
+    item->failed = true;
+    counter_add(&store->counters.merge_errors, 1);
+    log_warn_limited("late samples could not be merged: they stay in memory",
+                     "fp=%016" PRIx64 " problem=\"%s\"", item->file.fp, err->text);
+    if (err->code != ERR_CORRUPT)
+        return;
+    series = lock_fp(store, item->file.fp, &stripe);
+    if (series == NULL)
+        return;
+    if (!series->broken)
+        series->broken = damage_list_put(&store->damage, series->fp, err->text);
+    lock_release(&stripe->stripe_lock);
+}
+
+static void settle(struct store *store, struct merge_work *work)
+{
+    for (size_t i = 0; i < work->count; i++) {
+        struct merge_item *item = &work->items[i];
+        struct stripe *stripe;
+        struct series *series = lock_fp(store, item->file.fp, &stripe);
+
+        if (series != NULL)
+            settle_series(store, stripe, series, item);
+        work->failed += item->failed;
+        file_merge_destroy(&item->file);
+    }
+}
+
+/* --- a round
+ * -------------------------------------------------------------------------------------- */
+
+static void fail_all(struct store *store, struct merge_work *work, struct error *err)
+{
+    for (size_t i = 0; i < work->count; i++) {
+        if (!work->items[i].failed && work->items[i].file.result != MERGE_EQUAL)
+            report_failure(store, &work->items[i], err);
+    }
+}
+
+/* Calls a step for each file that is still good; how many there were that change. */
+static size_t write_all(struct store *store, struct merge_work *work, struct error *err)
+{
+    size_t changed = 0;
+
+    for (size_t i = 0; i < work->count; i++) {
+        struct merge_item *item = &work->items[i];
+
+        if (file_merge_write(&item->file, store, err) != 0)
+            report_failure(store, item, err);
+        else
+            changed += item->file.result != MERGE_EQUAL;
+    }
+    return changed;
+}
+
+/* From here on the new files hold, whatever happens; that they are named is durable after the
+ * second sync only, so until then the log must not forget what was merged. */
+static void publish_all(struct store *store, struct merge_work *work, struct error *err)
+{
+    for (size_t i = 0; i < work->count; i++) {
+        struct merge_item *item = &work->items[i];
+
+        if (!item->failed && item->file.result != MERGE_EQUAL &&
+            file_merge_publish(&item->file, err) != 0)
+            report_failure(store, item, err);
+    }
+}
+
+static void run_work(struct store *store, struct merge_work *work, struct error *err)
+{
+    struct volume *volume = store->folder->volume;
+
+    if (write_all(store, work, err) != 0) {
+        if (volume->sync_all(volume, err) != 0) {
+            fail_all(store, work, err);
+        } else {
+            publish_all(store, work, err);
+            if (volume->sync_all(volume, err) != 0) {
+                log_error("new series files are named, but not durably", "problem=\"%s\"",
+                          err->text);
+                __atomic_store_n(&store->folder->inconsistent, 1, __ATOMIC_RELAXED);
+            }
+        }
+    }
+    settle(store, work);
+}
+
+/* Rewrites at most ROUND_SERIES files that edits wait for; *merged: series that were looked at. */
+static int merge_round(struct store *store, bool all, uint64_t *merged, struct error *err)
+{
+    uint32_t now_s = store_now_s(store);
+    struct merge_work *work;
+    uint32_t *ids;
+    size_t count;
+    int result = 0;
+
+    *merged = 0;
+    if (!all && now_s < store->folder->merge_not_before_s)
+        return 0;
+    ids = mem_alloc(ROUND_SERIES * sizeof(*ids));
+    count = merge_queue_take(store->merges, now_s, all, ids, ROUND_SERIES);
+    if (count != 0) {
+        work = mem_zalloc(1, sizeof(*work));
+        for (size_t i = 0; i < count; i++) {
+            struct stripe *stripe;
+            struct series *series = series_map_lock_id(&store->map, ids[i], &stripe);
+
+            if (series == NULL)
+                continue;
+            take_series(store, series, work);
+            lock_release(&stripe->stripe_lock);
+        }
+        if (work->count != 0)
+            run_work(store, work, err);
+        *merged = count - work->busy;
+        if (work->failed != 0) {
+            store->folder->merge_not_before_s = now_s + RETRY_S;
+            result = -1;
+        }
+        mem_free(work);
+    }
+    mem_free(ids);
+    return result;
+}
+
+int merge_due(struct store *store, bool pressed, struct error *err)
+{
+    uint64_t merged;
+
+    do {
+        if (merge_round(store, pressed, &merged, err) != 0)
+            return -1;
+    } while (merged != 0);
+    return 0;
+}
+
+int merge_everything(struct store *store, struct error *err)
+{
+    if (merge_due(store, true, err) == 0)
+        return 0;
+    quarantine_damaged(store); /* what cannot be merged, since its file is broken, waits no more */
+    return merge_due(store, true, err);
+}
+
+int merge_series(struct store *store, const uint64_t *fps, size_t count, struct error *err)
+{
+    struct merge_work *work = mem_zalloc(1, sizeof(*work));
+    int result = 0;
+
+    for (size_t at = 0; at < count && result == 0; at += ROUND_SERIES) {
+        size_t end = TIDE_MIN(count, at + ROUND_SERIES);
+
+        *work = (struct merge_work){0};
+        for (size_t i = at; i < end; i++) {
+            struct stripe *stripe;
+            struct series *series = lock_fp(store, fps[i], &stripe);
+
+            if (series == NULL)
+                continue;
+            take_series(store, series, work);
+            lock_release(&stripe->stripe_lock);
+        }
+        if (work->count != 0)
+            run_work(store, work, err);
+        result = work->failed == 0 ? 0 : -1;
+    }
+    mem_free(work);
+    return result;
+}

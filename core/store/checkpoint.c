@@ -9,6 +9,7 @@
 #include "disk/mappings.h"
 #include "model/fingerprint.h"
 #include "store/folder.h"
+#include "store/log.h"
 #include "store/store_log.h"
 
 #define FLUSH_BYTES ((size_t)1 << 20)
@@ -166,7 +167,36 @@ struct capture {
     struct heads_capture heads;
 };
 
-static void capture_series(struct store *store, struct series *series, struct capture *capture)
+/* What is still pending is in no chunk: the log has to hold it again (engine-design 5). */
+static int capture_edits(struct store *store, const struct series *series, struct error *err)
+{
+    struct edit_list list;
+    struct edit_memory heap = {0};
+    struct wal_edits record = {.fp = series->fp};
+    int result;
+
+    if (store->log == NULL || !edits_capture(series, &list))
+        return 0;
+    record.ranges = mem_alloc((list.mark_count + 1) * sizeof(*record.ranges));
+    record.lates = mem_alloc((list.put_count + 1) * sizeof(*record.lates));
+    for (; record.range_count < list.mark_count; record.range_count++)
+        record.ranges[record.range_count] = (struct wal_range){
+            list.marks[record.range_count].from_ms, list.marks[record.range_count].to_ms};
+    for (; record.late_count < list.put_count; record.late_count++) {
+        const struct edit_put *put = &list.puts[record.late_count];
+
+        record.lates[record.late_count] =
+            (struct wal_late){put->time_ms, put->value, (enum wal_late_rule)put->rule};
+    }
+    result = log_edits(store, &record, err);
+    mem_free(record.ranges);
+    mem_free(record.lates);
+    edit_list_destroy(&list, heap);
+    return result;
+}
+
+static int capture_series(struct store *store, struct series *series, struct capture *capture,
+                          struct error *err)
 {
     struct heads_file file = {series->file_chunks, series->mtime_ns, series->tail_first_ms,
                               series->last_ms};
@@ -176,21 +206,26 @@ static void capture_series(struct store *store, struct series *series, struct ca
         series->dirty = false;
         gauge_count(&store->counters.dirty_series, -1);
     }
+    return capture_edits(store, series, err);
 }
 
 static int capture_stripe(struct store *store, struct stripe *stripe, struct capture *capture,
                           struct error *err)
 {
+    int result = 0;
+
     if (resolve_stripe(store, stripe, err) != 0)
         return -1;
     lock_acquire(&stripe->stripe_lock);
-    for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
+    for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask && result == 0; i++) {
         struct series *series = stripe->slots[i];
 
         if (series != NULL && !series->archived && series->has_samples)
-            capture_series(store, series, capture);
+            result = capture_series(store, series, capture, err);
     }
     lock_release(&stripe->stripe_lock);
+    if (result != 0)
+        return -1;
     return heads_capture_flush(&capture->heads, capture->writer, FLUSH_BYTES, err);
 }
 

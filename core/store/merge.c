@@ -6,6 +6,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "store/folder.h"
+#include "store/log.h"
 #include "store/merge_file.h"
 
 #define ROUND_SERIES 256
@@ -20,7 +21,8 @@ struct merge_work {
     struct merge_item items[ROUND_SERIES];
     size_t count;
     size_t failed;
-    size_t busy; /* could not be taken: they are in the queue again */
+    uint64_t before; /* what was logged before this record is being merged */
+    size_t busy;     /* could not be taken: they are in the queue again */
 };
 
 /* --- taking
@@ -180,22 +182,45 @@ static void publish_all(struct store *store, struct merge_work *work, struct err
     }
 }
 
-static void run_work(struct store *store, struct merge_work *work, struct error *err)
+/* Writes and names the new files. True: all that did not fail is durable. */
+static bool change_files(struct store *store, struct merge_work *work, struct error *err)
 {
     struct volume *volume = store->folder->volume;
 
-    if (write_all(store, work, err) != 0) {
-        if (volume->sync_all(volume, err) != 0) {
-            fail_all(store, work, err);
-        } else {
-            publish_all(store, work, err);
-            if (volume->sync_all(volume, err) != 0) {
-                log_error("new series files are named, but not durably", "problem=\"%s\"",
-                          err->text);
-                __atomic_store_n(&store->folder->inconsistent, 1, __ATOMIC_RELAXED);
-            }
-        }
+    if (write_all(store, work, err) == 0)
+        return true;
+    if (volume->sync_all(volume, err) != 0) {
+        fail_all(store, work, err);
+        return true;
     }
+    publish_all(store, work, err);
+    if (volume->sync_all(volume, err) == 0)
+        return true;
+    log_error("new series files are named, but not durably", "problem=\"%s\"", err->text);
+    __atomic_store_n(&store->folder->inconsistent, 1, __ATOMIC_RELAXED);
+    return false;
+}
+
+/* The log need not bring back what the files hold. */
+static void tell_log(struct store *store, const struct merge_work *work)
+{
+    uint64_t fps[ROUND_SERIES];
+    struct wal_merged record = {.before = work->before, .fps = fps};
+    struct error problem;
+
+    for (size_t i = 0; i < work->count; i++) {
+        if (!work->items[i].failed)
+            fps[record.count++] = work->items[i].file.fp;
+    }
+    if (log_merged(store, &record, &problem) != 0)
+        log_warn_limited("the log does not know of a merge: a replay would do it again",
+                         "problem=\"%s\"", problem.text);
+}
+
+static void run_work(struct store *store, struct merge_work *work, struct error *err)
+{
+    if (change_files(store, work, err))
+        tell_log(store, work);
     settle(store, work);
 }
 
@@ -215,6 +240,7 @@ static int merge_round(struct store *store, bool all, uint64_t *merged, struct e
     count = merge_queue_take(store->merges, now_s, all, ids, ROUND_SERIES);
     if (count != 0) {
         work = mem_zalloc(1, sizeof(*work));
+        work->before = log_next_record(store);
         for (size_t i = 0; i < count; i++) {
             struct stripe *stripe;
             struct series *series = series_map_lock_id(&store->map, ids[i], &stripe);
@@ -264,7 +290,8 @@ int merge_series(struct store *store, const uint64_t *fps, size_t count, struct 
     for (size_t at = 0; at < count && result == 0; at += ROUND_SERIES) {
         size_t end = TIDE_MIN(count, at + ROUND_SERIES);
 
-        *work = (struct merge_work){0};
+        memset(work, 0, sizeof(*work));
+        work->before = log_next_record(store);
         for (size_t i = at; i < end; i++) {
             struct stripe *stripe;
             struct series *series = lock_fp(store, fps[i], &stripe);

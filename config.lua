@@ -130,12 +130,12 @@ return {
 
   -- What takes samples in beside the HTTP server's usual routes.
   push = {
-    -- Where to take Graphite's plaintext lines, such as 127.0.0.1:2003 or unix:PATH. Empty: nowhere.
-    -- Anybody who reaches it may push.
+    -- Where to take Graphite's plaintext lines, such as 127.0.0.1:2003 or unix:PATH. Empty:
+    -- nowhere. Anybody who reaches it may push.
     -- (path)
     -- graphite_listen = "",
-    -- Series that the groups of a Pushgateway (/metrics/job/...) remember, to mark them as ended when
-    -- a PUT or DELETE takes them away.
+    -- Series that the groups of a Pushgateway (/metrics/job/...) remember, to mark them as ended
+    -- when a PUT or DELETE takes them away.
     -- (integer, 1 to 1000000000)
     -- group_series = 100000,
   },
@@ -169,14 +169,15 @@ return {
     -- At a clean stop, requests under way have so long to end.
     -- (duration, 0s to 1h)
     -- drain_timeout = "10s",
-    -- Credentials: user, one of password (a hash), password_file, token and token_file, roles (push,
-    -- read, admin) and tenant. Empty: nobody is asked, and admin routes are closed to the network.
+    -- Credentials: user, one of password (a hash), password_file, token and token_file, roles
+    -- (push, read, admin) and tenant. Empty: nobody is asked, and admin routes are closed to the
+    -- network.
     -- (users)
     -- Example: users = { { user = "grafana", password = "$2y$10$...", roles = "read" },
     --     { user = "agent", token_file = "agent.token", roles = "push", tenant = "web" } },
     -- users = {},
-    -- Origins whose pages may read answers; only those that are named (not by "*") may also push and
-    -- administer.
+    -- Origins whose pages may read answers; only those that are named (not by "*") may also push
+    -- and administer.
     -- (origins)
     -- cors_origins = "*",
     -- Open connections of one address (of a /64 with IPv6; loopback and Unix sockets have no such

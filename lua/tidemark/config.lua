@@ -326,7 +326,7 @@ function config.example()
     '-- over this file. Durations: "15d", "1h30m", "500ms". Sizes: "2GiB", "64KiB", or bytes.',
     "-- This is Lua without files, processes and modules: local variables and functions are fine.",
     print_keys(config.defaults(), function(key)
-      local lines = wrap(key.text, 98)
+      local lines = wrap(key.text, 96)
       lines[#lines + 1] = "-- (" .. config.describe(key) .. ")"
       local lead = "-- Example: "
       for line in string.gmatch(key.example or "", "[^\n]+") do

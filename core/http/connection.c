@@ -1,12 +1,12 @@
 #include "http/connection.h"
 
 #include <errno.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
 #include "http/connection_impl.h"
+#include "http/listener.h"
+#include "http/tls.h"
 
 /* A refused request's bytes are read away for so long, or the refusal might not arrive. */
 #define LINGER_NS INT64_C(2000000000)
@@ -44,13 +44,15 @@ void connection_await_request(struct connection *connection)
 
 void connection_set_reading(struct connection *connection, bool on)
 {
-    if (connection->reading == on)
-        return;
-    connection->reading = on;
-    if (on)
-        event_add(&connection->read_event, NULL);
-    else
-        event_del(&connection->read_event);
+    if (connection->reading != on) {
+        connection->reading = on;
+        if (on)
+            event_add(&connection->read_event, NULL);
+        else
+            event_del(&connection->read_event);
+    }
+    if (on && transport_holds_input(&connection->transport))
+        event_active(&connection->read_event, EV_READ, 0);
 }
 
 void connection_set_writing(struct connection *connection, bool on)
@@ -83,7 +85,7 @@ void connection_close(struct connection *connection)
     connection->state = CLOSED;
     connection_set_reading(connection, false);
     connection_set_writing(connection, false);
-    close(connection->fd);
+    transport_close(&connection->transport);
     worker_give_buf(worker, &connection->pending);
     worker_give_buf(worker, &connection->out);
     buf_destroy(&connection->tail);
@@ -126,7 +128,7 @@ static void end_output(struct connection *connection)
         connection_close(connection);
         return;
     }
-    shutdown(connection->fd, SHUT_WR);
+    transport_end_output(&connection->transport);
     connection->state = LINGERING;
     connection->deadline_ns = connection->worker->now_ns + LINGER_NS;
     worker_give_buf(connection->worker, &connection->pending);
@@ -181,7 +183,8 @@ void connection_job_done(struct connection *connection)
 
 static void linger(struct connection *connection)
 {
-    ssize_t got = recv(connection->fd, connection->worker->input, WORKER_READ_BYTES, 0);
+    ssize_t got =
+        transport_recv(&connection->transport, connection->worker->input, WORKER_READ_BYTES);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -193,8 +196,7 @@ static void linger(struct connection *connection)
 /* Bytes, or the end, while an answer is being made. Who hangs up does not want it any more. */
 static void look_ahead(struct connection *connection)
 {
-    char byte;
-    ssize_t got = recv(connection->fd, &byte, 1, MSG_PEEK);
+    ssize_t got = transport_peek(&connection->transport);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -209,7 +211,7 @@ static void look_ahead(struct connection *connection)
 static bool read_some(struct connection *connection)
 {
     struct worker *worker = connection->worker;
-    ssize_t got = recv(connection->fd, worker->input, WORKER_READ_BYTES, 0);
+    ssize_t got = transport_recv(&connection->transport, worker->input, WORKER_READ_BYTES);
     size_t used;
 
     if (got < 0) {
@@ -241,15 +243,30 @@ static bool read_some(struct connection *connection)
     return (size_t)got == WORKER_READ_BYTES && connection_can_parse(connection);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* The handshake of TLS; when it is done, what came behind it. */
+static void shake(struct connection *connection)
 {
-    struct connection *connection = arg;
-    struct worker *worker = connection->worker;
+    switch (transport_shake(&connection->transport)) {
+    case HANDSHAKE_FAILED:
+        http_counters_rejected(connection->worker->site->counters, HTTP_REJECTED_HANDSHAKE);
+        connection->unread = true;
+        end_output(connection);
+        return;
+    case HANDSHAKE_WAITS:
+        break;
+    case HANDSHAKE_DONE:
+        connection_await_request(connection);
+        break;
+    }
+    connection_set_reading(connection, true);
+    connection_set_writing(connection, connection->transport.wants_write);
+}
 
-    (void)fd;
-    (void)what;
-    worker->now_ns = clock_mono_ns(worker->site->clock);
-    if (connection->state == LINGERING) {
+static void take_input(struct connection *connection)
+{
+    if (connection->state == SHAKING) {
+        shake(connection);
+    } else if (connection->state == LINGERING) {
         linger(connection);
     } else if (connection->state == RUNNING || connection->state == SENDING) {
         look_ahead(connection);
@@ -259,6 +276,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         if (connection->state != CLOSED)
             go_on(connection);
     }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct connection *connection = arg;
+    struct worker *worker = connection->worker;
+
+    (void)fd;
+    (void)what;
+    worker->now_ns = clock_mono_ns(worker->site->clock);
+    take_input(connection);
     connection_sweep(worker);
 }
 
@@ -270,7 +298,10 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     worker->now_ns = clock_mono_ns(worker->site->clock);
-    go_on(connection);
+    if (connection->transport.wants_write) /* TLS has to write before it can read */
+        take_input(connection);
+    else
+        go_on(connection);
     connection_sweep(worker);
 }
 
@@ -280,7 +311,8 @@ void connection_open(struct worker *worker, int fd, const struct peer *peer,
     struct connection *connection = mem_zalloc(1, sizeof(*connection));
 
     connection->worker = worker;
-    connection->fd = fd;
+    transport_open(&connection->transport, fd,
+                   listener->tls != NULL ? tls_accept(listener->tls, fd) : NULL);
     connection->peer = *peer;
     connection->listener = listener;
     event_assign(&connection->read_event, worker->base, fd, EV_READ | EV_PERSIST, on_readable,
@@ -291,9 +323,15 @@ void connection_open(struct worker *worker, int fd, const struct peer *peer,
     if (connection->next != NULL)
         connection->next->previous = connection;
     worker->connections = connection;
-    connection_await_request(connection);
     http_counters_connection(worker->site->counters, 1);
-    connection_set_reading(connection, true);
+    connection_await_request(connection);
+    if (listener->tls != NULL) {
+        connection->state = SHAKING;
+        connection_set_deadline(connection, worker->site->options.header_timeout_ms);
+    }
+    if (listener->tls != NULL && connection->transport.ssl == NULL)
+        connection_close(connection); /* there is no memory for it */
+    connection_set_reading(connection, connection->state != CLOSED);
     if (worker->draining)
         connection_drain(connection, false);
 }
@@ -315,6 +353,8 @@ void connection_check_deadline(struct connection *connection)
     } else if (connection->in_head) {
         connection_refuse_head(connection, 408, "the request's head took too long");
     } else {
+        if (connection->state == SHAKING)
+            http_counters_rejected(connection->worker->site->counters, HTTP_REJECTED_HANDSHAKE);
         connection_close(connection);
         return;
     }
@@ -324,7 +364,8 @@ void connection_check_deadline(struct connection *connection)
 
 void connection_drain(struct connection *connection, bool now)
 {
-    if (now || (connection->state == WANTS_HEAD && connection->pending.len == 0 &&
-                connection_backlog(connection) == 0))
+    if (now || connection->state == SHAKING ||
+        (connection->state == WANTS_HEAD && connection->pending.len == 0 &&
+         connection_backlog(connection) == 0))
         connection_close(connection);
 }

@@ -7,8 +7,10 @@
 
 #include "http/connection.h"
 #include "http/exchange.h"
+#include "http/transport.h"
 
 enum connection_state {
+    SHAKING,    /* hands, as TLS does */
     WANTS_HEAD, /* between requests, or within a head */
     WANTS_BODY,
     RUNNING,   /* its job is on the pool */
@@ -23,7 +25,7 @@ struct connection {
     struct connection *previous;
     struct event read_event;
     struct event write_event;
-    int fd;
+    struct transport transport;
     enum connection_state state;
     struct peer peer;
     const struct listener *listener;

@@ -1,7 +1,5 @@
 /* connection_output.c - answers to the socket (connection_impl.h). */
 #include <errno.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "http/connection_impl.h"
 
@@ -30,18 +28,16 @@ void connection_flush(struct connection *connection)
 {
     while (connection_backlog(connection) > 0) {
         struct iovec parts[2];
-        struct msghdr message = {.msg_iov = parts};
+        size_t count = 0;
         ssize_t sent;
 
         if (connection->out.len > connection->out_at)
-            parts[message.msg_iovlen++] =
-                (struct iovec){.iov_base = connection->out.data + connection->out_at,
-                               .iov_len = connection->out.len - connection->out_at};
+            parts[count++] = (struct iovec){.iov_base = connection->out.data + connection->out_at,
+                                            .iov_len = connection->out.len - connection->out_at};
         if (connection->tail.len > connection->tail_at)
-            parts[message.msg_iovlen++] =
-                (struct iovec){.iov_base = connection->tail.data + connection->tail_at,
-                               .iov_len = connection->tail.len - connection->tail_at};
-        sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+            parts[count++] = (struct iovec){.iov_base = connection->tail.data + connection->tail_at,
+                                            .iov_len = connection->tail.len - connection->tail_at};
+        sent = transport_send(&connection->transport, parts, count);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0) {
@@ -54,7 +50,8 @@ void connection_flush(struct connection *connection)
         connection->stall_ns = connection_stall(connection);
     }
     if (connection->state != CLOSED)
-        connection_set_writing(connection, connection_backlog(connection) > 0);
+        connection_set_writing(connection, connection_backlog(connection) > 0 ||
+                                               connection->transport.wants_write);
 }
 
 struct buf *connection_output(struct connection *connection)

@@ -25,7 +25,7 @@ struct http_counters {
     struct route_counters *routes; /* one a route, and one for requests without */
     struct gauge *connections;
     struct counter *accepted;
-    struct counter *rejected[3];
+    struct counter *rejected[4];
     struct counter *received;
     struct counter *sent;
     struct counter *samples_accepted;
@@ -49,7 +49,7 @@ static double read_running(void *ctx)
 
 static void register_fixed(struct http_counters *counters, struct metrics *metrics)
 {
-    static const char *const reasons[] = {"limit", "framing", "timeout"};
+    static const char *const reasons[] = {"limit", "framing", "timeout", "handshake"};
     static const char *const skipped[] = {"exemplar", "native_histogram", "created", "text",
                                           "empty"};
     char labels[64];

@@ -15,6 +15,7 @@
 #include "http/metadata_table.h"
 #include "http/push_gateway.h"
 #include "http/query_pool.h"
+#include "http/tls.h"
 #include "http/worker.h"
 #include "script/config.h"
 
@@ -205,8 +206,10 @@ static int open_listeners(struct http_server *server, struct error *err)
     server->listeners = mem_zalloc(options->listen_count + 1, sizeof(*server->listeners));
     for (; server->listener_count < options->listen_count; server->listener_count++) {
         if (listener_open(&server->listeners[server->listener_count],
-                          &options->listen[server->listener_count], err) != 0)
+                          &options->listen[server->listener_count], err) != 0) {
+            listener_destroy(&server->listeners[server->listener_count]);
             return -1;
+        }
     }
     return 0;
 }
@@ -274,6 +277,28 @@ void http_server_open(struct http_server *server, struct store *store)
     __atomic_store_n(&server->site.opened, store, __ATOMIC_RELEASE);
 }
 
+/* Certificates and keys as their files are now: of all listeners, or of none. */
+static int reload_certificates(struct http_server *server, struct error *err)
+{
+    SSL_CTX **made = mem_zalloc(server->listener_count + 1, sizeof(SSL_CTX *));
+    int result = 0;
+
+    for (size_t i = 0; i < server->listener_count && result == 0; i++) {
+        if (server->listeners[i].tls == NULL)
+            continue;
+        made[i] = tls_load(&server->site.options.listen[i], err);
+        result = made[i] != NULL ? 0 : -1;
+    }
+    for (size_t i = 0; i < server->listener_count; i++) {
+        if (made[i] != NULL && result == 0)
+            tls_replace(server->listeners[i].tls, made[i]);
+        else
+            SSL_CTX_free(made[i]);
+    }
+    mem_free(made);
+    return result;
+}
+
 int http_server_reload(struct http_server *server, const struct config *config, struct error *err)
 {
     struct http_site *site = &server->site;
@@ -281,7 +306,8 @@ int http_server_reload(struct http_server *server, const struct config *config, 
 
     if (auth_users_new(config->http.users, config->http.users_count, &users, err) != 0)
         return -1;
-    if (check_listeners(site->options.listen, site->options.listen_count, users, err) != 0) {
+    if (check_listeners(site->options.listen, site->options.listen_count, users, err) != 0 ||
+        reload_certificates(server, err) != 0) {
         auth_users_unref(users);
         return -1;
     }

@@ -88,7 +88,7 @@ TIDE_NODISCARD struct http_server *http_server_start(const struct http_options *
                                                      struct error *err);
 /**
  * Takes over what of a new configuration may change while it serves: users (with the files of their
- * secrets, which are read again), origins.
+ * secrets, which are read again), certificates and keys (the same files), origins.
  *
  * @return 0, or -1 with err: all stays as it was
  */

@@ -44,7 +44,12 @@ int64_t http_site_wall_ms(const struct http_site *site);
 /* --- counters: bounded numbers of labels whatever clients send ---------------------------------
  */
 
-enum http_rejection { HTTP_REJECTED_LIMIT, HTTP_REJECTED_FRAMING, HTTP_REJECTED_TIMEOUT };
+enum http_rejection {
+    HTTP_REJECTED_LIMIT,
+    HTTP_REJECTED_FRAMING,
+    HTTP_REJECTED_TIMEOUT,
+    HTTP_REJECTED_HANDSHAKE
+};
 
 struct http_counters *http_counters_new(const struct http_site *site);
 void http_counters_free(struct http_counters *counters);

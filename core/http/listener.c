@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "http/tls.h"
 #include "script/config.h"
 
 #define BACKLOG 1024
@@ -174,6 +175,13 @@ int listener_open(struct listener *listener, const struct config_listener *setti
 
     *listener =
         (struct listener){.fd = -1, .auth = settings->auth, .roles = (unsigned)settings->roles};
+    if (settings->certificate != NULL && settings->certificate[0] != '\0') {
+        SSL_CTX *context = tls_load(settings, err);
+
+        if (context == NULL)
+            return -1;
+        listener->tls = tls_new(context);
+    }
     if (strncmp(address, "unix:", 5) == 0)
         return open_unix(listener, address, err);
     return open_tcp(listener, address, err);
@@ -192,6 +200,7 @@ void listener_close(struct listener *listener)
 void listener_destroy(struct listener *listener)
 {
     listener_close(listener);
+    tls_free(listener->tls);
     mem_free(listener->path);
     mem_free(listener->address);
     *listener = (struct listener){.fd = -1};

@@ -6,15 +6,17 @@
 #include "base/error.h"
 
 struct config_listener;
+struct tls;
 
 /* Immutable while connections of it are open. */
 struct listener {
-    int fd;         /* nonblocking; -1: none */
-    char *address;  /* owned: "127.0.0.1:9201" with the real port, "unix:/run/t.sock" */
-    char *path;     /* owned: of a Unix socket, removed at the end; else NULL */
-    bool local;     /* a Unix socket or a loopback address: only this machine gets here */
-    int64_t auth;   /* enum config_auth */
-    unsigned roles; /* enum config_role: the most that anybody may do here; 0: as is usual */
+    int fd;          /* nonblocking; -1: none */
+    char *address;   /* owned: "127.0.0.1:9201" with the real port, "unix:/run/t.sock" */
+    char *path;      /* owned: of a Unix socket, removed at the end; else NULL */
+    bool local;      /* a Unix socket or a loopback address: only this machine gets here */
+    struct tls *tls; /* owned; NULL: in the clear */
+    int64_t auth;    /* enum config_auth */
+    unsigned roles;  /* enum config_role: the most that anybody may do here; 0: as is usual */
 };
 
 /**

@@ -79,7 +79,7 @@ describe("users", function()
     assert.same({ 204, 403, 403 }, { push(agent), read(agent), admin(agent) })
     assert.same({ 403, 403, 404 }, { push(ops), read(ops), admin(ops) })
     local answer = tide:request("GET", READ, nil, ops)
-    assert.truthy(answer.body:find("needs the role read, which the user ops does not have", 1, true))
+    assert.truthy(answer.body:find("role read, which the user ops does not have", 1, true))
   end)
 
   it("may be named by a token where clients only know passwords, and by Influx's ways", function()

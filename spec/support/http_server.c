@@ -1,7 +1,8 @@
 /* http_server.c - the HTTP door alone, with routes that show its sides, for the specs of spec/http.
  *
- * Usage: http_server [KEY=VALUE]... where KEY is an option in milliseconds, bytes or counts. Prints
- * the address, serves until SIGTERM, stops cleanly. */
+ * Usage: http_server [KEY=VALUE]... where KEY is an option in milliseconds, bytes or counts; or
+ * listen=ADDRESS, and certificate= and key= of the listener before. Prints the addresses, serves
+ * until SIGTERM, stops cleanly. */
 #include "http/http_server.h"
 
 #include <pthread.h>
@@ -163,6 +164,10 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "listen=", 7) == 0 && listen_count < TIDE_COUNT(listen)) {
             listen[listen_count++].address = argv[i] + 7;
+        } else if (strncmp(argv[i], "certificate=", 12) == 0 && listen_count > 0) {
+            listen[listen_count - 1].certificate = argv[i] + 12;
+        } else if (strncmp(argv[i], "key=", 4) == 0 && listen_count > 0) {
+            listen[listen_count - 1].key = argv[i] + 4;
         } else if (!set_option(&options, argv[i])) {
             fprintf(stderr, "unknown option %s\n", argv[i]);
             return 2;
@@ -177,6 +182,7 @@ int main(int argc, char **argv)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
     server = http_server_start(&options, &err);
     if (server == NULL) {
         fprintf(stderr, "%s\n", err.text);

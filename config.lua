@@ -70,6 +70,18 @@ return {
     -- All that the engine may hold: series, labels, open and cached chunks, postings, caches.
     -- (size, 1MiB to 64TiB)
     -- memory_target = "2GiB",
+    -- When the wall clock jumps by more than this, or is further ahead of the newest sample, nothing
+    -- is deleted by age until it is confirmed (POST /api/v1/admin/tsdb/confirm). "forever": the clock
+    -- is never doubted.
+    -- (duration, 1m to 1000y, or "forever")
+    -- clock_slack = "1d",
+  },
+
+  -- Where deleted samples wait, so that a delete can be undone.
+  trash = {
+    -- So long a delete can be undone; then its samples are gone for good.
+    -- (duration, 1s to 1000y, or "forever")
+    -- ttl = "1d",
   },
 
   -- Bounds of one query, and of all at once.

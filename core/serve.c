@@ -160,6 +160,8 @@ static void fill_store_options(struct store_options *options, const struct confi
     options->series_sync = (enum series_sync)config->storage.series_sync;
     options->min_shrink_ratio = config->storage.min_shrink_ratio;
     options->memory_target_bytes = (uint64_t)config->storage.memory_target_bytes;
+    options->clock_slack_ms = config->storage.clock_slack_ms;
+    options->trash_ttl_ms = config->trash.ttl_ms;
     options->limits.future_ms = config->limits.future_ms;
     options->limits.labels_per_series = (uint32_t)config->limits.labels_per_series;
     options->limits.label_name_bytes = (uint32_t)config->limits.label_name_bytes;

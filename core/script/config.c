@@ -57,6 +57,8 @@ static const struct binding bindings[] = {
     BIND("storage.series_sync", WHOLE, storage.series_sync),
     BIND("storage.min_shrink_ratio", REAL, storage.min_shrink_ratio),
     BIND("storage.memory_target", WHOLE, storage.memory_target_bytes),
+    BIND("storage.clock_slack", MILLISECONDS, storage.clock_slack_ms),
+    BIND("trash.ttl", MILLISECONDS, trash.ttl_ms),
     BIND("query.timeout", MILLISECONDS, query.timeout_ms),
     BIND("query.max_samples", WHOLE, query.max_samples),
     BIND("query.max_points", WHOLE, query.max_points),

@@ -76,6 +76,11 @@ struct config_storage {
     int64_t series_sync;
     double min_shrink_ratio; /* 0..1 */
     int64_t memory_target_bytes;
+    int64_t clock_slack_ms; /* CONFIG_FOREVER_MS: the clock is never doubted */
+};
+
+struct config_trash {
+    int64_t ttl_ms; /* CONFIG_FOREVER_MS: nothing goes by itself */
 };
 
 struct config_query {
@@ -134,6 +139,7 @@ struct config {
     int64_t log_slow_request_ms;
     int64_t log_requests_per_second;
     struct config_storage storage;
+    struct config_trash trash;
     struct config_query query;
     struct config_limits limits;
     struct config_push push;

@@ -160,6 +160,7 @@ static int tick_locked(struct store *store, struct error *err)
     if (log_heal(store, err) != 0)
         result = -1;
     quarantine_damaged(store);
+    (void)clock_guard_holds(store, false); /* jumps are seen when they happen */
     result = persist_due(store, err);
     if (merge_due(store, is_pressed(store), err) != 0)
         result = -1;
@@ -213,6 +214,7 @@ int store_persist(struct store *store, struct error *err)
 static int maintain_all_locked(struct store *store, struct error *err)
 {
     quarantine_damaged(store);
+    (void)clock_guard_holds(store, true);
     for (uint32_t i = 0; i < SERIES_STRIPES; i++) {
         if (maintain_stripe(store, i, err) != 0)
             return -1;

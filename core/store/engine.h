@@ -47,6 +47,7 @@ struct store_counters {
     struct counter merge_errors;
     struct counter cache_hits;
     struct counter cache_misses;
+    struct counter drops_held; /* by the clock guard */
     struct counter snapshots;
     struct counter snapshots_failed;
     uint64_t edit_puts;  /* late samples that wait to be folded or merged */

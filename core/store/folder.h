@@ -14,7 +14,20 @@
 #include "disk/mappings.h"
 #include "disk/series_file.h"
 #include "disk/volume.h"
+#include "store/clock_guard.h"
 #include "store/engine.h"
+
+/* clock_guard.c. */
+struct clock_guard {
+    struct lock guard_lock; /* guards the rest, and the file */
+    enum clock_doubt doubt;
+    int64_t since_ms;
+    int64_t wall_ms; /* at the last look */
+    int64_t mono_ns;
+    int64_t newest_ms; /* sample that was seen */
+    int64_t walked_mono_ns;
+    int64_t confirmed_ms;
+};
 
 struct folder {
     struct volume *volume;
@@ -43,6 +56,7 @@ struct folder {
     uint32_t persist_not_before_s; /* after a failure */
     uint32_t merge_not_before_s;
     unsigned sync_failures;
+    struct clock_guard guard;
 
     struct thread maintenance;
     struct thread indexer;
@@ -95,6 +109,12 @@ int load_archive(struct store *store, struct error *err);
 /** Makes a series from labels; NULL: there is one with this fingerprint. Stripe not locked. */
 struct series *load_series(struct store *store, uint64_t fp, const struct labels *labels,
                            bool archived);
+
+/* clock_guard.c */
+/** After all series are there. -1 with err: IO */
+int clock_guard_open(struct store *store, struct error *err);
+/** Are deletions by age held now? `walk`: judge by the newest sample of this moment. */
+bool clock_guard_holds(struct store *store, bool walk);
 
 /* recover.c */
 int recover(struct store *store, struct error *err);

@@ -192,6 +192,7 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
     struct stripe *stripe = &store->map.stripes[index];
     uint32_t now_s = store_now_s(store);
     int64_t before_ms = keep_from(store, store->options.retention_ms);
+    bool held = clock_guard_holds(store, false);
     struct duties duties = {0};
     int result = 0;
 
@@ -205,7 +206,9 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
         const struct duty *duty = &duties.items[i];
         int64_t from_ms = keep_from(store, retention_of(store, duty));
 
-        if (duty->first_ms < from_ms)
+        if (duty->first_ms < from_ms && held)
+            counter_add(&store->counters.drops_held, 1);
+        else if (duty->first_ms < from_ms)
             result = retention_drop(store, duty->fp, from_ms, err);
     }
     if (result == 0)

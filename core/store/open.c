@@ -13,6 +13,7 @@ static struct folder *folder_new(struct store *store)
 
     lock_init(&folder->unarchived_lock);
     lock_init(&folder->wake_lock);
+    lock_init(&folder->guard.guard_lock);
     cond_init(&folder->wake);
     store->folder = folder;
     store->queue = mem_zalloc(1, sizeof(*store->queue));
@@ -29,6 +30,7 @@ static void folder_free(struct store *store)
     mem_free(folder->unarchived);
     lock_destroy(&folder->unarchived_lock);
     lock_destroy(&folder->wake_lock);
+    lock_destroy(&folder->guard.guard_lock);
     cond_destroy(&folder->wake);
     if (folder->volume != NULL && folder->own_volume)
         folder->volume->close(folder->volume);
@@ -191,7 +193,7 @@ int folder_open(struct store *store, struct error *err)
     if (lock_volume(store, err) != 0 || load_all(store, err) != 0)
         return refuse(store);
     store_phase_set(store, STORE_PHASE_INDEX, 0);
-    if (open_label_index(store, err) != 0)
+    if (open_label_index(store, err) != 0 || clock_guard_open(store, err) != 0)
         return refuse(store);
     folder->checkpoint_mono_ns = clock_mono_ns(store->clock);
     folder->maintained_mono_ns = folder->checkpoint_mono_ns;

@@ -23,6 +23,8 @@ void store_options_init(struct store_options *options)
         .series_sync = SERIES_SYNC_ADAPTIVE,
         .min_shrink_ratio = 0.1,
         .memory_target_bytes = 2048 * MIB,
+        .clock_slack_ms = 24 * HOUR_MS,
+        .trash_ttl_ms = 24 * HOUR_MS,
         .block_cache_bytes = 256 * MIB,
         .wal_interval_ms = 200,
         .wal_replay_target_ms = 30000,

@@ -44,6 +44,8 @@ struct store_options {
     enum series_sync series_sync;           /* default adaptive */
     double min_shrink_ratio;                /* 0 .. 1, of series files; default 0.1 */
     uint64_t memory_target_bytes;           /* all that the store allocates; default 2 GiB */
+    int64_t clock_slack_ms;                 /* clock_guard.h; default 1 d; INT64_MAX: off */
+    int64_t trash_ttl_ms;                   /* trash.h; default 1 d; INT64_MAX: for ever */
     uint64_t block_cache_bytes;             /* bound of the label cache; default 256 MiB */
     struct store_limits limits;
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "store/clock_guard.h"
 #include "store/engine.h"
 
 void store_stats_get(struct store *store, struct store_stats *stats)
@@ -282,11 +283,27 @@ static void show_background(struct store *store, struct metrics *metrics)
                      __ATOMIC_RELEASE);
 }
 
-static void show_removal(struct metrics *metrics, struct store_counters *counters)
+static double read_held(void *ctx)
+{
+    struct store_clock clock;
+
+    store_clock_get(ctx, &clock);
+    return clock.doubt != CLOCK_TRUSTED;
+}
+
+static void show_removal(struct store *store, struct metrics *metrics)
 {
     static const char snapshots[] = "tidemark_snapshots_total";
     static const char help[] = "Snapshots that were asked for, by outcome.";
+    struct store_counters *counters = &store->counters;
 
+    metrics_callback(metrics, METRIC_GAUGE, "tidemark_retention_held",
+                     "1 while the clock is doubted: nothing is deleted by age until it is "
+                     "confirmed.",
+                     "", read_held, store);
+    show(metrics, METRIC_COUNTER, "tidemark_retention_held_drops_total",
+         "Deletions by age that were held back, for the clock is doubted.", "",
+         &counters->drops_held);
     show(metrics, METRIC_COUNTER, snapshots, help, "outcome=\"made\"", &counters->snapshots);
     show(metrics, METRIC_COUNTER, snapshots, help, "outcome=\"failed\"",
          &counters->snapshots_failed);
@@ -359,7 +376,7 @@ void store_show_metrics(struct store *store)
                      read_index_queue, store);
     show_background(store, metrics);
     show_late(metrics, counters);
-    show_removal(metrics, counters);
+    show_removal(store, metrics);
     show_series_ops(metrics, counters);
     show_chunk_ops(metrics, counters);
     show(metrics, METRIC_COUNTER, "tidemark_unreadable_chunks_total",

@@ -81,6 +81,17 @@ return {
     text = "All that the engine may hold: series, labels, open and cached chunks, postings, " ..
       "caches." },
 
+  { name = "storage.clock_slack", type = "duration", default = "1d", min = "1m", max = "1000y",
+    forever = true,
+    text = "When the wall clock jumps by more than this, or is further ahead of the newest " ..
+      "sample, nothing is deleted by age until it is confirmed (POST " ..
+      '/api/v1/admin/tsdb/confirm). "forever": the clock is never doubted.' },
+
+  { section = "trash", text = "Where deleted samples wait, so that a delete can be undone." },
+  { name = "trash.ttl", type = "duration", default = "1d", min = "1s", max = "1000y",
+    forever = true,
+    text = "So long a delete can be undone; then its samples are gone for good." },
+
   { section = "query", text = "Bounds of one query, and of all at once." },
   { name = "query.timeout", type = "duration", default = "2m", min = "1ms", max = "1d",
     live = true,

@@ -176,7 +176,7 @@ describe("a snapshot", function()
     assert.same({ second }, names())
     assert.equal(-1, C.store_snapshot_remove(store.store, first, err))
     assert.equal(C.ERR_NOT_FOUND, err.code)
-    for _, bad in ipairs { "", "..", "../00", first .. "/..", "20200101T000000Z-ABCDEF0123456789" } do
+    for _, bad in ipairs { "", "..", "../00", first .. "/..", "20200101T000000Z-ABCDEF" } do
       assert.equal(-1, C.store_snapshot_remove(store.store, bad, err))
       assert.equal(C.ERR_INVALID, err.code)
     end
@@ -208,7 +208,8 @@ describe("a snapshot", function()
     until not hit or after > 200
     assert.is_true(failed > 10 and after < 200)
     assert(store:close())
-    os.execute(("mkdir -p %s/snapshots/20200101T000000Z-0123456789abcdef.tmp/00"):format(folder))
+    local left_over = "snapshots/20200101T000000Z-0123456789abcdef.tmp/00"
+    os.execute(("mkdir -p %s/%s"):format(folder, left_over))
     store = open { volume = volume }
     assert.equal("", shell("ls " .. folder .. "/snapshots | grep tmp"))
     assert(store:close())

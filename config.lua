@@ -47,8 +47,8 @@ return {
     -- whatever is not newer is refused, as in Prometheus 1.x.
     -- (duration, 0 to 1000y)
     -- out_of_order = "30m",
-    -- Which of two values for the same time counts: the one that came last, the one that came first,
-    -- or the greater. Not asked when storage.out_of_order is 0.
+    -- Which of two values for the same time counts: the one that came last, the one that came
+    -- first, or the greater. Not asked when storage.out_of_order is 0.
     -- ("last", "first", "max")
     -- duplicates = "last",
     -- A series that got no sample for so long has its open chunk closed, so that it can go to disk.
@@ -70,9 +70,9 @@ return {
     -- All that the engine may hold: series, labels, open and cached chunks, postings, caches.
     -- (size, 1MiB to 64TiB)
     -- memory_target = "2GiB",
-    -- When the wall clock jumps by more than this, or is further ahead of the newest sample, nothing
-    -- is deleted by age until it is confirmed (POST /api/v1/admin/tsdb/confirm). "forever": the clock
-    -- is never doubted.
+    -- When the wall clock jumps by more than this, or is further ahead of the newest sample,
+    -- nothing is deleted by age until it is confirmed (POST /api/v1/admin/tsdb/confirm). "forever":
+    -- the clock is never doubted.
     -- (duration, 1m to 1000y, or "forever")
     -- clock_slack = "1d",
   },

@@ -1,6 +1,7 @@
 /* open.c - a folder becomes a running store, and a clean folder again (engine-design 7). */
 #include "base/logger.h"
 #include "base/mem.h"
+#include "disk/heads.h"
 #include "disk/mappings.h"
 #include "disk/version.h"
 #include "store/folder.h"
@@ -234,6 +235,8 @@ int folder_close(struct store *store, struct error *err)
     if (result == 0)
         result = folder->volume->sync_all(folder->volume, err);
     clean = result == 0 && !__atomic_load_n(&folder->inconsistent, __ATOMIC_RELAXED);
+    if (clean) /* the checkpoint before the last is of use to a recovery only */
+        (void)folder->volume->remove(folder->volume, HEADS_OLD_FILE, &problem);
     if (folder->volume->unlock(folder->volume, clean, result == 0 ? err : &problem) != 0)
         result = -1;
     if (result == 0 && !clean)

@@ -84,6 +84,25 @@ return {
     -- ttl = "1d",
   },
 
+  -- The write-ahead log: what was answered survives a crash.
+  wal = {
+    -- When a push is answered: once its record is synced (always: survives loss of power), once it
+    -- is written, with a sync soon after (interval) or none (never): both survive a crash of the
+    -- process. off: no log, a crash loses what came after the last checkpoint.
+    -- ("off", "never", "interval", "always")
+    -- sync = "interval",
+    -- Longest time from a write to its sync, with wal.sync "interval".
+    -- (duration, 1ms to 1m)
+    -- interval = "200ms",
+    -- A checkpoint is made when the log's replay would take longer, at the rate last measured. With
+    -- the log on this takes the place of the two checkpoint settings above.
+    -- (duration, 1s to 1h)
+    -- replay_target = "30s",
+    -- A checkpoint is made when the log is longer.
+    -- (size, 1MiB to 64TiB)
+    -- max_size = "4GiB",
+  },
+
   -- Bounds of one query, and of all at once.
   query = {
     -- A query that runs longer is stopped (503). A request may ask for less.

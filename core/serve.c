@@ -162,6 +162,10 @@ static void fill_store_options(struct store_options *options, const struct confi
     options->memory_target_bytes = (uint64_t)config->storage.memory_target_bytes;
     options->clock_slack_ms = config->storage.clock_slack_ms;
     options->trash_ttl_ms = config->trash.ttl_ms;
+    options->wal_sync = (int)config->wal.sync;
+    options->wal_interval_ms = config->wal.interval_ms;
+    options->wal_replay_target_ms = config->wal.replay_target_ms;
+    options->wal_max_bytes = (uint64_t)config->wal.max_size_bytes;
     options->limits.future_ms = config->limits.future_ms;
     options->limits.labels_per_series = (uint32_t)config->limits.labels_per_series;
     options->limits.label_name_bytes = (uint32_t)config->limits.label_name_bytes;

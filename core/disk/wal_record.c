@@ -348,8 +348,11 @@ int wal_batch_decode(const uint8_t *body, size_t len, const struct wal_batch_vis
     const uint8_t *p = body, *end = body + len;
     struct columns_view put, late;
 
-    if (decode_definitions(&p, end, visitor, err) != 0 ||
-        decode_bindings(&p, end, visitor, err) != 0)
+    if (decode_definitions(&p, end, visitor, err) != 0)
+        return -1;
+    if (visitor->bind == NULL)
+        return 0;
+    if (decode_bindings(&p, end, visitor, err) != 0)
         return -1;
     p = read_columns_view(p, end, &put);
     if (p == NULL)

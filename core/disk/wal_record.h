@@ -105,7 +105,7 @@ struct wal_batch_visitor {
 };
 
 /**
- * Reads a BATCH body.
+ * Reads a BATCH body; only its definitions when the visitor has no `bind`.
  *
  * @return 0, or -1 with err: CORRUPT (cut off or malformed; what came before was visited), or what
  *         the visitor said

@@ -83,6 +83,20 @@ struct config_trash {
     int64_t ttl_ms; /* CONFIG_FOREVER_MS: nothing goes by itself */
 };
 
+enum config_wal_sync {
+    CONFIG_WAL_OFF, /* as enum wal_sync of disk/wal.h */
+    CONFIG_WAL_NEVER,
+    CONFIG_WAL_INTERVAL,
+    CONFIG_WAL_ALWAYS,
+};
+
+struct config_wal {
+    int64_t sync;
+    int64_t interval_ms;
+    int64_t replay_target_ms;
+    int64_t max_size_bytes;
+};
+
 struct config_query {
     int64_t timeout_ms;
     int64_t max_samples;
@@ -140,6 +154,7 @@ struct config {
     int64_t log_requests_per_second;
     struct config_storage storage;
     struct config_trash trash;
+    struct config_wal wal;
     struct config_query query;
     struct config_limits limits;
     struct config_push push;

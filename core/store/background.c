@@ -139,6 +139,11 @@ static int persist_due(struct store *store, struct error *err)
     return 0;
 }
 
+bool background_is_crowded(struct store *store)
+{
+    return memory_now(store) > store->options.memory_target_bytes / 100 * RUSHED_ENTER;
+}
+
 int background_breathe(struct store *store, struct error *err)
 {
     return persist_due(store, err) == 0 ? relieve(store, err) : -1;
@@ -155,14 +160,11 @@ static bool is_pressed(struct store *store)
 static int tick_locked(struct store *store, struct error *err)
 {
     struct folder *folder = store->folder;
-    int result;
+    int result = log_heal(store, err);
 
-    if (log_heal(store, err) != 0)
-        result = -1;
     quarantine_damaged(store);
     (void)clock_guard_holds(store, false); /* jumps are seen when they happen */
-    result = persist_due(store, err);
-    if (merge_due(store, is_pressed(store), err) != 0)
+    if (persist_due(store, err) != 0 || merge_due(store, is_pressed(store), err) != 0)
         result = -1;
     if (maintain_due(store, err) != 0 || relieve(store, err) != 0)
         result = -1;

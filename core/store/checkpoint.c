@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "disk/mappings.h"
 #include "model/fingerprint.h"
+#include "store/edits.h"
 #include "store/folder.h"
 #include "store/log.h"
 #include "store/store_log.h"

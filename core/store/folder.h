@@ -151,6 +151,8 @@ int index_flush(struct store *store, bool all, struct error *err);
 /** For long pieces of background work, between two steps: rounds of persistence that are due, and
  * memory under its target. Nothing is archived, dropped or purged. */
 int background_breathe(struct store *store, struct error *err);
+/** Is memory so near its target that completed chunks should leave it at once? */
+bool background_is_crowded(struct store *store);
 
 /* retention.c */
 /** Drops what ends before `before_ms` from one series' file, if it is worth a rewrite. */

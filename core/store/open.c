@@ -5,6 +5,7 @@
 #include "disk/mappings.h"
 #include "disk/version.h"
 #include "store/folder.h"
+#include "store/replay.h"
 #include "store/snapshot_parts.h"
 #include "store/store_log.h"
 
@@ -68,6 +69,7 @@ static int refuse(struct store *store)
     struct folder *folder = store->folder;
     struct error problem;
 
+    store_log_abandon(store);
     close_tables(folder, &problem);
     if (folder->locked &&
         folder->volume->unlock(folder->volume, !folder->marked_dirty, &problem) != 0)
@@ -172,29 +174,58 @@ static int load_series_of(struct store *store, bool *damaged, struct error *err)
     return folder->archive != NULL ? load_archive(store, err) : -1;
 }
 
-static int load_all(struct store *store, struct error *err)
+static int load_all(struct store *store, const struct replay_plan *plan,
+                    struct log_handover *handover, struct error *err)
 {
     struct folder *folder = store->folder;
     bool damaged = false;
 
     if (load_series_of(store, &damaged, err) != 0)
         return -1;
-    folder->marked_dirty = folder->marked_dirty || damaged;
+    folder->marked_dirty = folder->marked_dirty || damaged || plan->start.found;
     if (!folder->marked_dirty)
         return load_mappings(store, err);
     store->started_dirty = true;
     store_phase_set(store, STORE_PHASE_RECOVERY, 0);
-    return recover(store, err);
+    if (recover(store, err) != 0)
+        return -1;
+    return plan->start.found ? replay_run(store, plan, handover, err) : 0;
+}
+
+/* The log goes on behind what was replayed. Without one, a checkpoint takes over what an old log
+ * holds; so it does when heads.db was another one than that of the log. */
+static int begin_log(struct store *store, const struct replay_plan *plan,
+                     struct log_handover *handover, struct error *err)
+{
+    bool on = store->options.wal_sync != WAL_SYNC_OFF;
+    int result = 0;
+
+    if (handover->foreign)
+        handover->mark.heads_size = UINT64_MAX; /* still another one, until the checkpoint */
+    if (on && store_log_open(store, handover, err) != 0)
+        return -1;
+    if (plan->start.found && (!on || plan->foreign)) {
+        lock_acquire(&store->background_lock);
+        result = checkpoint_write(store, err);
+        lock_release(&store->background_lock);
+    }
+    if (result == 0 && !on && plan->start.found)
+        result = wal_remove_all(store->folder->volume, err);
+    return result;
 }
 
 int folder_open(struct store *store, struct error *err)
 {
     struct folder *folder = folder_new(store);
+    struct log_handover handover = {0};
+    struct replay_plan plan;
 
-    if (lock_volume(store, err) != 0 || load_all(store, err) != 0)
+    if (lock_volume(store, err) != 0 || replay_look(store, &plan, err) != 0 ||
+        load_all(store, &plan, &handover, err) != 0)
         return refuse(store);
     store_phase_set(store, STORE_PHASE_INDEX, 0);
-    if (open_label_index(store, err) != 0 || clock_guard_open(store, err) != 0)
+    if (open_label_index(store, err) != 0 || clock_guard_open(store, err) != 0 ||
+        begin_log(store, &plan, &handover, err) != 0)
         return refuse(store);
     folder->checkpoint_mono_ns = clock_mono_ns(store->clock);
     folder->maintained_mono_ns = folder->checkpoint_mono_ns;
@@ -228,12 +259,19 @@ int folder_close(struct store *store, struct error *err)
 
     folder_stop_threads(store);
     lock_acquire(&store->background_lock);
+    /* A log that is lost must not be in the way of heads.db, which holds all of it. */
+    if (log_heal(store, &problem) != 0 || (store->log != NULL && wal_has_failed(store->log->wal)))
+        store_log_abandon(store);
     result = save_all(store, err);
     lock_release(&store->background_lock);
+    if (store_log_close(store, result == 0 ? err : &problem) != 0)
+        log_warn("the log did not close cleanly; all of it is in heads.db", NULL);
     if (close_tables(folder, result == 0 ? err : &problem) != 0)
         result = -1;
     if (result == 0)
         result = folder->volume->sync_all(folder->volume, err);
+    if (result == 0)
+        result = wal_remove_all(folder->volume, err);
     clean = result == 0 && !__atomic_load_n(&folder->inconsistent, __ATOMIC_RELAXED);
     if (clean) /* the checkpoint before the last is of use to a recovery only */
         (void)folder->volume->remove(folder->volume, HEADS_OLD_FILE, &problem);
@@ -251,6 +289,7 @@ void folder_abandon(struct store *store)
     struct error problem;
 
     folder_stop_threads(store);
+    store_log_abandon(store);
     close_tables(folder, &problem);
     if (folder->volume->unlock(folder->volume, false, &problem) != 0)
         log_warn("the lock could not be released", "problem=\"%s\"", problem.text);

@@ -8,6 +8,7 @@
 #include "chunk/chunk.h"
 #include "model/fingerprint.h"
 #include "store/recover.h"
+#include "store/replay.h"
 
 /* What is found for the i-th orphan. */
 struct found_metric {
@@ -61,6 +62,29 @@ static void search_old_heads(struct search *search)
         problem.code != ERR_NOT_FOUND)
         log_warn("the checkpoint before the last one cannot be read", "problem=\"%s\"",
                  problem.text);
+}
+
+/* The log defines what came after the last checkpoint. */
+static void see_logged(void *ctx, uint64_t fp, const struct label *list, size_t count)
+{
+    struct found_metric *found = find_orphan(ctx, fp);
+    struct error ignored;
+
+    if (found == NULL || found->labels != NULL)
+        return;
+    found->labels = labels_new(list, count, &ignored);
+    if (found->labels == NULL || proves_itself(fp, found->labels))
+        return;
+    labels_unref(found->labels);
+    found->labels = NULL;
+}
+
+static void search_log(struct search *search)
+{
+    struct error problem;
+
+    if (replay_definitions(search->recovery->store, see_logged, search, &problem) != 0)
+        log_warn("the log cannot be searched for metrics", "problem=\"%s\"", problem.text);
 }
 
 static void put_string(struct buf *out, struct codable_string text)
@@ -135,6 +159,7 @@ int recover_orphans(struct recovery *recovery, struct error *err)
     if (count == 0)
         return 0;
     search.found = mem_zalloc(count, sizeof(*search.found));
+    search_log(&search);
     search_old_heads(&search);
     search_label_index(&search);
     for (size_t i = 0; i < count; i++) {

@@ -34,6 +34,7 @@ struct log_handover {
     uint64_t bytes;
     uint64_t samples;
     double seconds; /* that it took */
+    bool foreign;   /* heads.db was another: a checkpoint comes before anything is served */
 };
 
 /** Begins the log behind what was replayed (zeroed: there was none). -1 with err: IO. */

@@ -92,6 +92,20 @@ return {
     forever = true,
     text = "So long a delete can be undone; then its samples are gone for good." },
 
+  { section = "wal", text = "The write-ahead log: what was answered survives a crash." },
+  { name = "wal.sync", type = "choice", default = "interval",
+    choices = { "off", "never", "interval", "always" },
+    text = "When a push is answered: once its record is synced (always: survives loss of power), " ..
+      "once it is written, with a sync soon after (interval) or none (never): both survive a " ..
+      "crash of the process. off: no log, a crash loses what came after the last checkpoint." },
+  { name = "wal.interval", type = "duration", default = "200ms", min = "1ms", max = "1m",
+    text = 'Longest time from a write to its sync, with wal.sync "interval".' },
+  { name = "wal.replay_target", type = "duration", default = "30s", min = "1s", max = "1h",
+    text = "A checkpoint is made when the log's replay would take longer, at the rate last " ..
+      "measured. With the log on this takes the place of the two checkpoint settings above." },
+  { name = "wal.max_size", type = "size", default = "4GiB", min = "1MiB", max = "64TiB",
+    text = "A checkpoint is made when the log is longer." },
+
   { section = "query", text = "Bounds of one query, and of all at once." },
   { name = "query.timeout", type = "duration", default = "2m", min = "1ms", max = "1d",
     live = true,

@@ -113,6 +113,7 @@ function Store:push(entries)
   C.append_result_init(result)
   local status = C.store_append(self.appender, batch, result, err)
   C.batch_destroy(batch)
+  self.ticket = result.ticket
   assert(#keep == #entries) -- the blocks were alive during the call
   if status ~= 0 then return nil, tide.text(err) end
   local refused, examples = {}, {}
@@ -124,6 +125,12 @@ function Store:push(entries)
     examples[i + 1] = ffi.string(result.examples[i].text)
   end
   return tonumber(result.accepted), refused, examples
+end
+
+-- Waits until the last push is as durable as wal_sync promises.
+function Store:wait_durable()
+  local err = tide.error()
+  check(C.store_wait_durable(self.store, self.ticket, 20000, err), err)
 end
 
 -- matchers: { { name, operator, value }, ... }

@@ -59,7 +59,7 @@ struct stream {
     unsigned significant;
 };
 
-static inline void next_integer(struct stream *s)
+__attribute__((always_inline)) static inline void next_integer(struct stream *s)
 {
     uint64_t window = bits_window(s->bytes, s->position);
 
@@ -82,7 +82,7 @@ static inline void next_integer(struct stream *s)
 }
 
 /* The caller has seen a 1 bit; false: more than 64 bits. */
-static inline bool next_xor(struct stream *s)
+__attribute__((always_inline)) static inline bool next_xor(struct stream *s)
 {
     uint64_t window = bits_window(s->bytes, s->position);
     unsigned bits;
@@ -107,7 +107,7 @@ static inline bool next_xor(struct stream *s)
     return true;
 }
 
-static inline bool next_value(struct stream *s, int encoding)
+__attribute__((always_inline)) static inline bool next_value(struct stream *s, int encoding)
 {
     switch (encoding) {
     case VALUE_INTEGER:

@@ -85,7 +85,7 @@ static int set_or(struct eval *ev, struct block *left, struct block *right,
     for (size_t j = 0; j < right->count && result == 0; j++) {
         struct row row = right->rows[j];
 
-        if (row_count(row.values, right->steps) == 0)
+        if (row_is_empty(row.values, right->steps))
             continue;
         right->rows[j].labels = NULL;
         result = sink->take(sink, &row, err);

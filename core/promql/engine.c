@@ -45,6 +45,7 @@ static int evaluate(const struct promql_query *query, struct plan *plan, struct 
         .query = query, .plan = plan, .notes = annotations, .stats = stats, .until_check = 1};
     int result;
 
+    ev.counts_samples = stats != NULL && (query->count_samples || query->per_step);
     ev.max_samples = query->max_samples != 0 ? query->max_samples : PROMQL_DEFAULT_MAX_SAMPLES;
     result = check_start(&ev, err);
     if (result == 0)

@@ -73,7 +73,8 @@ struct promql_query {
     const struct added_functions *added;  /* may be NULL */
     const struct querier *querier;
     struct regex_cache *regexes; /* may be NULL */
-    bool per_step;               /* fill query_stats.samples_per_step (stats=all) */
+    bool count_samples;          /* fill query_stats.samples (stats=) */
+    bool per_step;               /* that, and samples_per_step (stats=all) */
 };
 
 /* What the query cost. Times in nanoseconds of the monotonic clock. */
@@ -81,7 +82,8 @@ struct query_stats {
     int64_t prepare_ns;    /* parse and plan */
     int64_t eval_ns;       /* read and evaluate */
     int64_t sort_ns;       /* put the result in order */
-    uint64_t samples;      /* upstream's totalQueryableSamples: samples that entered windows */
+    uint64_t samples;      /* if asked for: upstream's totalQueryableSamples, that is samples that
+                              entered windows */
     uint64_t samples_read; /* decoded by the querier */
     uint64_t series_read;
     uint64_t peak_samples;      /* held at once */

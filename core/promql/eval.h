@@ -20,6 +20,7 @@ struct eval {
     struct plan *plan;
     struct annotations *notes;
     struct query_stats *stats;
+    bool counts_samples; /* for the stats */
     size_t max_samples;
     size_t held;        /* samples held now */
     size_t until_check; /* work left before the clock and the flag are looked at */

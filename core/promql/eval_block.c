@@ -59,6 +59,15 @@ void row_clear(double *values, size_t steps)
         values[k] = eval_hole();
 }
 
+bool row_is_empty(const double *values, size_t steps)
+{
+    for (size_t k = 0; k < steps; k++) {
+        if (!eval_is_hole(&values[k]))
+            return false;
+    }
+    return true;
+}
+
 size_t row_count(const double *values, size_t steps)
 {
     size_t count = 0;

@@ -55,6 +55,8 @@ struct row *block_add(struct block *block, const struct labels *labels, double *
 void block_sort(struct block *block);
 /** Fills values[0 .. steps) with holes. */
 void row_clear(double *values, size_t steps);
+/** Has no step a value? Ends at the first that has. */
+bool row_is_empty(const double *values, size_t steps);
 /** Number of steps that have a value. */
 size_t row_count(const double *values, size_t steps);
 

@@ -246,7 +246,9 @@ static void make_monotonic(struct bucket *buckets, size_t count, struct bucket_r
 
         if (current == previous)
             continue;
-        if (eval_almost_equal(previous, current, MONOTONIC_EPSILON)) {
+        if (current > 0 && current - previous > 1e-6 * current) {
+            previous = current; /* clearly more, without a division */
+        } else if (eval_almost_equal(previous, current, MONOTONIC_EPSILON)) {
             buckets[i].count = previous;
         } else if (current < previous) {
             buckets[i].count = previous;

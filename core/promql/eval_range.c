@@ -26,7 +26,7 @@ static void input_set(struct eval *ev, struct range_input *input, const struct c
     input->times_ms = columns->times_ms;
     input->values = columns->values;
     input->len = columns->len;
-    if (ev->stats != NULL) {
+    if (ev->counts_samples) {
         bool per_step = ev->stats->samples_per_step != NULL && input->steps == ev->stats->steps;
 
         ev->stats->samples +=
@@ -153,7 +153,7 @@ static void check_counter(struct call_visitor *self, const struct labels *labels
         noted = name_of(self->noted);
     if (noted.value_len == name.value_len && memcmp(noted.value, name.value, name.value_len) == 0)
         return;
-    if (row_count(values, self->node->grid.steps) == 0)
+    if (row_is_empty(values, self->node->grid.steps))
         return;
     eval_quote_name(&quoted, labels);
     eval_note(self->ev, ANNOTATION_INFO, self->node->children[0]->offset,
@@ -247,7 +247,7 @@ static int visit_call(struct range_visitor *visitor, const struct range_input *i
         return -1;
     if (self->function->flags & RANGE_COUNTER_CHECK)
         check_counter(self, labels, row.values);
-    if (row_count(row.values, input->steps) == 0)
+    if (row_is_empty(row.values, input->steps))
         return 0;
     if (!(self->function->flags & RANGE_KEEPS_NAME))
         row.drop_name = true;

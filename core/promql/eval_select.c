@@ -222,7 +222,7 @@ static int take_series(struct eval *ev, const struct plan_node *node, size_t ord
 
 static void count_values(struct eval *ev, const double *values, size_t steps)
 {
-    if (ev->stats == NULL)
+    if (!ev->counts_samples)
         return;
     for (size_t k = 0; k < steps; k++) {
         bool here = !eval_is_hole(&values[k]);
@@ -243,7 +243,7 @@ static int selector_rows(struct eval *ev, const struct plan_node *node, bool tim
 
         if (take_series(ev, node, i, times, row.values, err) != 0)
             return -1;
-        if (row_count(row.values, node->grid.steps) == 0)
+        if (row_is_empty(row.values, node->grid.steps))
             continue;
         count_values(ev, row.values, node->grid.steps);
         row.labels = labels_ref(node->source->selection->series[node->source->order[i]].labels);

@@ -75,7 +75,7 @@ static int histograms_init(struct histograms *h, struct eval *ev, const struct p
 
         labels_find(labels, "le", 2, &le);
         if (!eval_parse_bound(le.value, le.value_len, &member->bound)) {
-            if (row_count(h->block.rows[i].values, h->block.steps) != 0)
+            if (!row_is_empty(h->block.rows[i].values, h->block.steps))
                 note_malformed(h, labels);
             continue;
         }
@@ -169,7 +169,7 @@ static int emit(struct histograms *h, const double *low, const double *high, con
         while (to < h->member_count && h->members[to].group == h->members[from].group)
             to++;
         result = fill_row(h, from, to, low, high, only, row.values, err);
-        if (result != 0 || row_count(row.values, h->block.steps) == 0)
+        if (result != 0 || row_is_empty(row.values, h->block.steps))
             continue;
         if (label != NULL) {
             labels_builder_reset(&builder, group);

@@ -18,40 +18,84 @@ static size_t find_resets(const struct range_input *in, uint32_t *resets)
     return count;
 }
 
-/* What the window's samples, extended to its edges, tell (13.7). */
-static inline double extrapolate(const struct range_input *in, const struct window *w,
-                                 double result, bool is_counter, bool is_rate)
+/* A window's samples extended to its edges (13.7): by how much, and what that multiplies a result
+ * with. It depends on times alone, and series are scraped regularly: most windows have that of the
+ * window before, so the divisions are done once. */
+struct extension {
+    int64_t to_start_ms, to_end_ms, span_ms;
+    size_t samples;
+    double to_start, to_end, span; /* seconds */
+    double factor;                 /* when zero cuts nothing */
+};
+
+static double extension_factor(const struct range_input *in, const struct extension *e,
+                               double to_start, bool is_rate)
 {
-    double first = in->values[w->from], samples = (double)(w->to - w->from);
-    int64_t first_ms = in->times_ms[w->from], last_ms = in->times_ms[w->to - 1];
-    double to_start = (double)(first_ms - w->start_ms) / 1000.0;
-    double to_end = (double)(w->end_ms - last_ms) / 1000.0;
-    double span = (double)(last_ms - first_ms) / 1000.0;
-    double average = span / (samples - 1), threshold = average * 1.1, factor = 1;
+    double factor = e->span != 0 ? (e->span + to_start + e->to_end) / e->span : 1;
 
-    if (to_start >= threshold)
-        to_start = average / 2;
-    if (is_counter) {
-        double to_zero = to_start;
-
-        if (result > 0 && first >= 0)
-            to_zero = span * (first / result);
-        if (to_zero < to_start)
-            to_start = to_zero;
-    }
-    if (to_end >= threshold)
-        to_end = average / 2;
-    if (span != 0)
-        factor = (span + to_start + to_end) / span;
-    if (is_rate)
-        factor /= in->range_seconds;
-    return result * factor;
+    return is_rate ? factor / in->range_seconds : factor;
 }
 
-static void rate_plain(const struct range_input *in, struct range_scratch *scratch, double *out,
-                       enum rate_kind kind)
+static void extension_set(const struct range_input *in, struct extension *e, bool is_rate)
+{
+    double average, threshold;
+
+    e->to_start = (double)e->to_start_ms / 1000.0;
+    e->to_end = (double)e->to_end_ms / 1000.0;
+    e->span = (double)e->span_ms / 1000.0;
+    average = e->span / ((double)e->samples - 1);
+    threshold = average * 1.1;
+    if (e->to_start >= threshold)
+        e->to_start = average / 2;
+    if (e->to_end >= threshold)
+        e->to_end = average / 2;
+    e->factor = extension_factor(in, e, e->to_start, is_rate);
+}
+
+static inline void extension_move(const struct range_input *in, const struct window *w,
+                                  struct extension *e, bool is_rate)
+{
+    int64_t first_ms = in->times_ms[w->from], last_ms = in->times_ms[w->to - 1];
+    int64_t to_start_ms = first_ms - w->start_ms, to_end_ms = w->end_ms - last_ms;
+    size_t samples = w->to - w->from;
+
+    if (TIDE_LIKELY(e->to_start_ms == to_start_ms && e->to_end_ms == to_end_ms &&
+                    e->span_ms == last_ms - first_ms && e->samples == samples))
+        return;
+    e->to_start_ms = to_start_ms;
+    e->to_end_ms = to_end_ms;
+    e->span_ms = last_ms - first_ms;
+    e->samples = samples;
+    extension_set(in, e, is_rate);
+}
+
+/* Does a counter clearly begin so far above zero that the line through it does not meet zero within
+ * the window? False when a division has to tell. */
+static inline bool is_far_from_zero(const struct extension *e, double first, double result)
+{
+    double reach = result * e->to_start;
+
+    return reach > 1e-280 && first * e->span > reach * 1.000001;
+}
+
+static inline double extrapolate(const struct range_input *in, const struct extension *e,
+                                 double first, double result, bool is_counter, bool is_rate)
+{
+    double to_zero;
+
+    if (!is_counter || !(result > 0 && first >= 0) || is_far_from_zero(e, first, result))
+        return result * e->factor;
+    to_zero = e->span * (first / result);
+    if (!(to_zero < e->to_start))
+        return result * e->factor;
+    return result * extension_factor(in, e, to_zero, is_rate);
+}
+
+static inline void rate_plain(const struct range_input *in, struct range_scratch *scratch,
+                              double *out, enum rate_kind kind)
 {
     struct window w = {0};
+    struct extension e = {0};
     uint32_t *resets = NULL;
     size_t reset_count = 0, next = 0, done = 0;
 
@@ -75,7 +119,9 @@ static void rate_plain(const struct range_input *in, struct range_scratch *scrat
             result += in->values[resets[r] - 1];
         if (range_ends(in, &done, r - next))
             return;
-        out[k] = extrapolate(in, &w, result, kind != KIND_DELTA, kind == KIND_RATE);
+        extension_move(in, &w, &e, kind == KIND_RATE);
+        out[k] =
+            extrapolate(in, &e, in->values[w.from], result, kind != KIND_DELTA, kind == KIND_RATE);
     }
 }
 
@@ -189,8 +235,9 @@ static void rate_extended(const struct range_input *in, double *out, enum rate_k
     }
 }
 
-static void rate_any(const struct range_input *in, struct range_scratch *scratch, double *out,
-                     enum rate_kind kind)
+/* Made for each kind by inlining. */
+static inline void rate_any(const struct range_input *in, struct range_scratch *scratch,
+                            double *out, enum rate_kind kind)
 {
     if (in->mode == RANGE_PLAIN)
         rate_plain(in, scratch, out, kind);

@@ -1,169 +1,168 @@
-/* query.c - what queries of the usual dashboard kinds cost, without a store: 10,000 series x 1 h at
- * 10 s (and 24 h at 60 s) in memory, read by copying columns.
+/* query.c - what queries of the usual dashboard kinds cost in a store, up to the bytes of the
+ * answer, without HTTP: 10,000 series x 1 h at 10 s, and fewer over 6 h and 24 h.
  *
- * Usage: query [SERIES [FILTER]]. Prints CPU milliseconds of one evaluation, best of several. */
+ * Usage: query FOLDER [SERIES [FILTER [ROUNDS]]]. FOLDER must not exist or be empty. Prints CPU
+ * milliseconds of one query, best of several. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/bytes.h"
+#include "base/logger.h"
 #include "base/mem.h"
 #include "base/regex.h"
 #include "promql/engine.h"
+#include "store/append.h"
+#include "store/store.h"
+#include "wire/result_json.h"
 
-struct bench_series {
-    struct labels *labels;
-    struct columns samples;
-};
+#define START_MS INT64_C(1700000000000)
 
 struct bench_store {
-    struct bench_series *series;
-    size_t count;
-    bool knows_last;
+    struct store *store;
+    struct appender *appender;
+    struct batch batch;
+    struct clock clock;
 };
 
-struct bench_selection {
-    struct selection selection;
-    struct bench_store *store;
-    size_t *numbers;
-};
-
-static int bench_select(void *ctx, const struct select_request *request, struct selection **out,
-                        struct error *err)
+static void must(int status, const struct error *err)
 {
-    struct bench_store *store = ctx;
-    struct bench_selection *result = mem_zalloc(1, sizeof(*result));
-
-    (void)err;
-    result->store = store;
-    result->numbers = mem_alloc(store->count * sizeof(*result->numbers));
-    result->selection.series = mem_zalloc(store->count, sizeof(struct selected_series));
-    for (size_t i = 0; i < store->count; i++) {
-        const struct columns *samples = &store->series[i].samples;
-
-        if (!matchers_accept(request->matchers, request->matcher_count, store->series[i].labels))
-            continue;
-        result->numbers[result->selection.count] = i;
-        result->selection.series[result->selection.count++] =
-            (struct selected_series){.labels = store->series[i].labels,
-                                     .fp = i,
-                                     .first_ms = samples->times_ms[0],
-                                     .last_ms = samples->times_ms[samples->len - 1],
-                                     .last_value = samples->values[samples->len - 1],
-                                     .last_value_known = store->knows_last};
-    }
-    *out = &result->selection;
-    return 0;
+    if (status == 0)
+        return;
+    fprintf(stderr, "%s\n", err->text);
+    exit(1);
 }
 
-static int bench_read(struct selection *selection, size_t i, int64_t from_ms, int64_t to_ms,
-                      struct columns *out, struct error *err)
+static void open_store(struct bench_store *bench, const char *folder)
 {
-    struct bench_selection *self = (struct bench_selection *)selection;
-    const struct columns *samples = &self->store->series[self->numbers[i]].samples;
-    size_t from = columns_lower_bound(samples, from_ms);
-    size_t to = to_ms == INT64_MAX ? samples->len : columns_lower_bound(samples, to_ms + 1);
-
-    (void)err;
-    if (from >= to)
-        return 0;
-    columns_reserve(out, to - from);
-    memcpy(out->times_ms + out->len, samples->times_ms + from, (to - from) * sizeof(int64_t));
-    memcpy(out->values + out->len, samples->values + from, (to - from) * sizeof(double));
-    out->len += to - from;
-    return 0;
-}
-
-static void bench_free(void *ctx, struct selection *selection)
-{
-    struct bench_selection *self = (struct bench_selection *)selection;
-
-    (void)ctx;
-    mem_free(self->numbers);
-    mem_free(selection->series);
-    mem_free(self);
-}
-
-static struct labels *make_labels(const char *name, size_t i, const char *le)
-{
-    char host[32], instance[48], mode[16];
+    struct store_options options;
     struct error err;
-    struct label list[6] = {{"__name__", name, 8, (uint32_t)strlen(name)}};
 
-    list[1] = (struct label){"host", host, 4,
-                             (uint32_t)snprintf(host, sizeof(host), "host-%05zu", i / 10)};
-    list[2] = (struct label){"instance", instance, 8,
-                             (uint32_t)snprintf(instance, sizeof(instance), "10.0.%zu.%zu:9100",
-                                                i / 2560, i / 10 % 256)};
-    list[3] =
-        (struct label){"mode", mode, 4, (uint32_t)snprintf(mode, sizeof(mode), "mode%zu", i % 10)};
-    list[4] = (struct label){"job", "node", 3, 4};
-    list[5] = (struct label){"le", le, 2, (uint32_t)strlen(le)};
-    return labels_new(list, 6, &err);
+    *bench =
+        (struct bench_store){.batch = {.format = LABEL_FORMAT_PAIRS, .parse = label_parse_pairs}};
+    clock_init_manual(&bench->clock, START_MS + INT64_C(86400000));
+    store_options_init(&options);
+    options.data_dir = folder;
+    options.clock = &bench->clock;
+    options.no_background = true;
+    options.retention_ms = RETENTION_FOREVER;
+    options.memory_target_bytes = (uint64_t)16 << 30;
+    bench->store = store_open(&options, NULL, &err);
+    must(bench->store != NULL ? 0 : -1, &err);
+    bench->appender = appender_new(bench->store);
 }
 
-static void add_series(struct bench_store *store, const char *name, size_t i, const char *le,
-                       int64_t step_ms, size_t samples, bool counter)
+static void put_text(struct buf *out, const char *text)
 {
-    struct bench_series *series;
-    double value = (double)(i % 100);
-    uint64_t random = i * 2654435761u + 1;
+    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(text));
+    buf_puts(out, text);
+}
 
-    store->series = mem_realloc(store->series, (store->count + 1) * sizeof(*store->series));
-    series = &store->series[store->count++];
-    *series = (struct bench_series){.labels = make_labels(name, i, le)};
+static void put_label(struct buf *out, const char *name, const char *format, size_t number)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), format, number);
+    put_text(out, name);
+    put_text(out, text);
+}
+
+static void put_labels(struct buf *out, const char *name, size_t i, const char *le)
+{
+    put_label(out, "__name__", name, 0);
+    put_label(out, "host", "host-%05zu", i / 10);
+    put_label(out, "instance", "10.0.0.%zu:9100", i / 10);
+    put_label(out, "mode", "mode%zu", i % 10);
+    put_label(out, "job", "node", 0);
+    if (le != NULL)
+        put_label(out, "le", le, 0);
+}
+
+enum kind { KIND_GAUGE, KIND_COUNTER, KIND_BUCKET };
+
+/* One series of `samples` samples that ends a day after START_MS. */
+static void add_series(struct bench_store *bench, const char *name, size_t i, const char *le,
+                       int64_t step_ms, size_t samples, enum kind kind)
+{
+    struct append_result result;
+    struct buf labels = {0};
+    struct error err;
+    double value = kind == KIND_BUCKET ? (double)(i % 10) * 1000 : (double)(i % 100);
+    uint64_t random = i * 2654435761u + 1;
+    int64_t first_ms = START_MS + INT64_C(86400000) - (int64_t)samples * step_ms +
+                       (int64_t)(i * 37 % (uint64_t)step_ms);
+
+    put_labels(&labels, name, i, le);
+    batch_reset(&bench->batch);
+    batch_add_entry(&bench->batch, labels.data, labels.len, 0);
     for (size_t k = 0; k < samples; k++) {
         random = random * 6364136223846793005u + 1442695040888963407u;
-        value = counter ? value + (double)(random >> 60) : (double)(random >> 54) / 10;
-        if (counter && (random >> 20) % 5000 == 0)
-            value = 0;
-        columns_append(&series->samples,
-                       (int64_t)k * step_ms + (int64_t)(i * 37 % (uint64_t)step_ms), value);
+        if (kind == KIND_GAUGE)
+            value = (double)(random >> 54) / 10;
+        else if (kind == KIND_COUNTER)
+            value = (random >> 20) % 5000 == 0 ? 0 : value + (double)(random >> 60);
+        else /* cumulative, as buckets are */
+            value += (double)((i % 10 + 1) * (k % 5));
+        batch_add_sample(&bench->batch, first_ms + (int64_t)k * step_ms, value);
     }
+    append_result_init(&result);
+    must(store_append(bench->appender, &bench->batch, &result, &err), &err);
+    buf_destroy(&labels);
 }
 
-static void fill(struct bench_store *store, size_t count)
+static void fill(struct bench_store *bench, size_t count)
 {
     static const char *const bounds[] = {"0.005", "0.01", "0.05", "0.1", "0.5",
                                          "1",     "2.5",  "5",    "10",  "+Inf"};
 
     for (size_t i = 0; i < count; i++) {
-        add_series(store, "cpu_seconds_total", i, "", 10000, 360, true);
-        add_series(store, "memory_bytes", i, "", 10000, 360, false);
-        add_series(store, "latency_bucket", i, bounds[i % 10], 10000, 360, true);
+        add_series(bench, "cpu_seconds_total", i, NULL, 10000, 360, KIND_COUNTER);
+        add_series(bench, "memory_bytes", i, NULL, 10000, 360, KIND_GAUGE);
     }
-    for (size_t i = 0; i < count / 10; i++)
-        add_series(store, "long_total", i, "", 60000, 1440, true);
+    for (size_t i = 0; i < count / 10; i++) {
+        add_series(bench, "load_total", i, NULL, 15000, 1440, KIND_COUNTER);
+        add_series(bench, "latency_bucket", i, bounds[i % 10], 15000, 1440, KIND_BUCKET);
+        add_series(bench, "long_total", i, NULL, 60000, 1440, KIND_COUNTER);
+    }
+    for (size_t i = 0; i < count * 10; i++)
+        add_series(bench, "inventory", i, NULL, 30000, 2, KIND_GAUGE);
 }
 
 struct bench_query {
     const char *name, *text;
-    int64_t start_s, end_s, step_s;
+    int64_t back_s; /* how long before the end it starts; 0: at the end */
+    int64_t step_s; /* 0: an instant query at the end */
 };
 
 static const struct bench_query queries[] = {
-    {"raw hour of one series", "cpu_seconds_total{host=\"host-00001\",mode=\"mode1\"}", 0, 3600,
-     10},
-    {"rate over 100 series", "rate(cpu_seconds_total{host=~\"host-0000.\"}[5m])", 300, 3600, 15},
-    {"sum by host of rates", "sum by (host) (rate(cpu_seconds_total[5m]))", 300, 3600, 60},
-    {"sum by mode of rates, 10 s", "sum by (mode) (rate(cpu_seconds_total[5m]))", 300, 3600, 10},
-    {"topk", "topk(10, rate(cpu_seconds_total[5m]))", 300, 3600, 60},
-    {"histogram_quantile", "histogram_quantile(0.99, sum by (le, mode) (rate(latency_bucket[5m])))",
-     300, 3600, 60},
-    {"histogram_quantile of all", "histogram_quantile(0.99, rate(latency_bucket[5m]))", 300, 3600,
-     60},
-    {"24 h at 1 h windows", "sum(rate(long_total[1h]))", 3600, 86400, 300},
-    {"avg_over_time 1 h windows", "avg_over_time(long_total[1h])", 3600, 86400, 300},
-    {"quantile_over_time 1 h windows", "quantile_over_time(0.9, long_total[1h])", 3600, 86400, 300},
-    {"instant over all", "sum(memory_bytes)", 3600, 3600, 0},
-    {"instant, all series", "memory_bytes", 3600, 3600, 0},
-    {"join", "cpu_seconds_total / on (host, mode) memory_bytes", 300, 3600, 60},
-    {"join group_left", "cpu_seconds_total * on (host) group_left () memory_bytes{mode=\"mode1\"}",
-     300, 3600, 60},
-    {"subquery", "max_over_time(sum by (host) (rate(cpu_seconds_total[5m]))[30m:1m])", 1800, 3600,
-     60},
-    {"stddev by mode", "stddev by (mode) (memory_bytes)", 0, 3600, 10},
-    {"quantile by mode", "quantile by (mode) (0.9, memory_bytes)", 0, 3600, 60},
+    {"raw hour of one series", "cpu_seconds_total{host=\"host-00001\",mode=\"mode1\"}", 3600, 10},
+    {"rate over 100 series", "rate(cpu_seconds_total{host=~\"host-0000.\"}[5m])", 3300, 15},
+    {"sum by host, 6 h at 60 s", "sum by (host) (rate(load_total[5m]))", 21300, 60},
+    {"sum by mode, 1 h at 10 s", "sum by (mode) (rate(cpu_seconds_total[5m]))", 3300, 10},
+    {"topk", "topk(10, rate(cpu_seconds_total[5m]))", 3300, 60},
+    {"topk, instant", "topk(10, memory_bytes)", 0, 0},
+    {"histogram_quantile, 6 h", "histogram_quantile(0.99, sum by (le) (rate(latency_bucket[5m])))",
+     21300, 60},
+    {"histogram_quantile by host, 6 h",
+     "histogram_quantile(0.99, sum without (mode) "
+     "(rate(latency_bucket[5m])))",
+     21300, 60},
+    {"24 h at 1 h windows", "sum(rate(long_total[1h]))", 82800, 300},
+    {"24 h, avg of 1 h windows", "avg_over_time(long_total[1h])", 82800, 3600},
+    {"24 h, max of 1 h windows", "max(max_over_time(long_total[1h]))", 82800, 300},
+    {"quantile of 1 h windows", "max(quantile_over_time(0.9, long_total[1h]))", 82800, 600},
+    {"instant, sum over all", "sum(inventory)", 0, 0},
+    {"instant, all series", "inventory", 0, 0},
+    {"instant, count by", "count by (mode) (inventory)", 0, 0},
+    {"join", "cpu_seconds_total / on (host, mode) memory_bytes", 3300, 60},
+    {"join, group_left", "cpu_seconds_total * on (host) group_left () memory_bytes{mode=\"mode1\"}",
+     3300, 60},
+    {"join, instant", "cpu_seconds_total / on (host, mode) memory_bytes", 0, 0},
+    {"subquery", "max_over_time(sum by (mode) (rate(cpu_seconds_total[5m]))[30m:1m])", 1500, 60},
+    {"raw hour of all", "sum by (mode) (memory_bytes)", 3600, 10},
+    {"stddev by mode", "stddev by (mode) (memory_bytes)", 3600, 60},
+    {"quantile by mode", "quantile by (mode) (0.9, memory_bytes)", 3600, 60},
 };
 
 static double cpu_ms(void)
@@ -174,52 +173,68 @@ static double cpu_ms(void)
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-static void run(const struct querier *querier, const struct bench_query *bench)
+/* Parses, evaluates, writes the answer's JSON; the number of its series. */
+static size_t answer(const struct querier *querier, const struct bench_query *bench)
+{
+    int64_t end_ms = START_MS + INT64_C(86400000) - 5000;
+    struct promql_query query = {.text = bench->text,
+                                 .len = strlen(bench->text),
+                                 .start_ms = end_ms - bench->back_s * 1000,
+                                 .end_ms = end_ms,
+                                 .step_ms = bench->step_s * 1000,
+                                 .querier = querier};
+    struct value value = {0};
+    struct annotations notes = {0};
+    struct query_stats stats = {0};
+    struct result_json json = {.value = &value};
+    struct buf out = {0};
+    struct error err;
+    size_t series;
+
+    must(promql_execute(&query, &value, &notes, &stats, &err), &err);
+    do
+        out.len = 0;
+    while (result_json_next(&json, &out, (size_t)256 << 10));
+    series = value.count;
+    buf_destroy(&out);
+    value_destroy(&value);
+    annotations_destroy(&notes);
+    query_stats_destroy(&stats);
+    return series;
+}
+
+static void run(const struct querier *querier, const struct bench_query *bench, int rounds)
 {
     double best = INFINITY;
     size_t series = 0;
 
-    for (int round = 0; round < 5; round++) {
-        struct promql_query query = {.text = bench->text,
-                                     .len = strlen(bench->text),
-                                     .start_ms = bench->start_s * 1000,
-                                     .end_ms = bench->end_s * 1000,
-                                     .step_ms = bench->step_s * 1000,
-                                     .querier = querier};
-        struct value value = {0};
-        struct annotations notes = {0};
-        struct query_stats stats = {0};
-        struct error err;
+    for (int round = 0; round < rounds; round++) {
         double start = cpu_ms();
 
-        if (promql_execute(&query, &value, &notes, &stats, &err) != 0) {
-            printf("%s: %s\n", bench->name, err.text);
-            return;
-        }
+        series = answer(querier, bench);
         best = fmin(best, cpu_ms() - start);
-        series = value.count;
-        value_destroy(&value);
-        annotations_destroy(&notes);
-        query_stats_destroy(&stats);
     }
     printf("%-32s %8.2f ms  %zu series\n", bench->name, best, series);
 }
 
 int main(int argc, char **argv)
 {
-    struct bench_store store = {.knows_last = true};
-    struct querier querier = {
-        .ctx = &store, .select = bench_select, .read = bench_read, .selection_free = bench_free};
+    struct bench_store bench;
+    struct error err;
 
-    fill(&store, argc > 1 ? (size_t)atol(argv[1]) : 10000);
+    if (argc < 2) {
+        fprintf(stderr, "usage: query FOLDER [SERIES [FILTER [ROUNDS]]]\n");
+        return 2;
+    }
+    logger_set_level(LOG_LEVEL_WARN);
+    open_store(&bench, argv[1]);
+    fill(&bench, argc > 2 ? (size_t)atol(argv[2]) : 10000);
     for (size_t i = 0; i < TIDE_COUNT(queries); i++) {
-        if (argc < 3 || strstr(queries[i].name, argv[2]) != NULL)
-            run(&querier, &queries[i]);
+        if (argc < 4 || strstr(queries[i].name, argv[3]) != NULL)
+            run(store_querier(bench.store), &queries[i], argc > 4 ? atoi(argv[4]) : 7);
     }
-    for (size_t i = 0; i < store.count; i++) {
-        labels_unref(store.series[i].labels);
-        columns_destroy(&store.series[i].samples);
-    }
-    mem_free(store.series);
+    appender_free(bench.appender);
+    batch_destroy(&bench.batch);
+    must(store_close(bench.store, &err), &err);
     return 0;
 }

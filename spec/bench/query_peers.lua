@@ -30,10 +30,11 @@ local function random()
 end
 
 local all = {}
-local function add(labels, counter, from_s, step_s)
-  all[#all + 1] = { labels = labels, counter = counter, step_s = step_s,
+-- kind: "gauge", "counter", or the number of a histogram's bucket.
+local function add(labels, kind, from_s, step_s)
+  all[#all + 1] = { labels = labels, kind = kind, step_s = step_s,
     next_s = from_s + math.floor(random() * step_s), ms = math.floor(random() * 1000),
-    value = math.floor(random() * 1000) }
+    value = type(kind) == "number" and kind * 1000 or math.floor(random() * 1000) }
 end
 
 local function instance(i) return ("10.0.%d.%d:9100"):format(i / 256, i % 256) end
@@ -43,26 +44,26 @@ for h = 0, hosts - 1 do
   local host = ("host-%05d"):format(h)
   for m = 0, 9 do
     add({ __name__ = "cpu_seconds_total", host = host, instance = instance(h), job = "node",
-      mode = "mode" .. m }, true, END_S - 3600, 10)
+      mode = "mode" .. m }, "counter", END_S - 3600, 10)
     add({ __name__ = "memory_bytes", host = host, instance = instance(h), job = "node",
-      mode = "mode" .. m }, false, END_S - 3600, 10)
+      mode = "mode" .. m }, "gauge", END_S - 3600, 10)
   end
   for m = 0, 3 do
     add({ __name__ = "load_total", host = host, instance = instance(h), job = "node",
-      mode = "mode" .. m }, true, END_S - 6 * 3600, 15)
+      mode = "mode" .. m }, "counter", END_S - 6 * 3600, 15)
   end
-  add({ __name__ = "long_total", host = host, instance = instance(h), job = "node" }, true,
+  add({ __name__ = "long_total", host = host, instance = instance(h), job = "node" }, "counter",
     END_S - 24 * 3600, 60)
 end
 for h = 0, 100 * scale - 1 do
-  for _, le in ipairs { "0.005", "0.01", "0.05", "0.1", "0.5", "1", "2.5", "5", "10", "+Inf" } do
+  for b, le in ipairs { "0.005", "0.01", "0.05", "0.1", "0.5", "1", "2.5", "5", "10", "+Inf" } do
     add({ __name__ = "latency_bucket", handler = "/api/v1/handler-" .. h, job = "web", le = le },
-      true, END_S - 6 * 3600, 15)
+      b, END_S - 6 * 3600, 15)
   end
 end
 for i = 0, 100000 * scale - 1 do
   add({ __name__ = "inventory", id = ("%08d"):format(i), rack = "rack-" .. i % 100,
-    zone = "zone-" .. i % 7 }, false, END_S - 60, 30)
+    zone = "zone-" .. i % 7 }, "gauge", END_S - 60, 30)
 end
 
 -- The samples of a series before a time, as remote_write.lua wants them; nil when there are none.
@@ -70,7 +71,9 @@ local function slice(series, before_s)
   if series.next_s >= before_s then return nil end
   local out = { labels = series.labels }
   while series.next_s < before_s do
-    if not series.counter then series.value = math.floor(random() * 1e6) / 10
+    if series.kind == "gauge" then series.value = math.floor(random() * 1e6) / 10
+    elseif series.kind ~= "counter" then -- cumulative, as buckets are
+      series.value = series.value + series.kind * (series.next_s % 7)
     elseif random() < 0.0002 then series.value = 0
     else series.value = series.value + math.floor(random() * 16) end
     out[#out + 1] = { series.next_s * 1000 + series.ms, series.value }
@@ -81,6 +84,7 @@ end
 
 -- --- the servers --------------------------------------------------------------------------------
 
+io.stdout:setvbuf("no")
 local folder = process.folder()
 local servers = {}
 

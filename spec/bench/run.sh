@@ -56,6 +56,11 @@ echo "== decoders"
 "$build/bench/decode"
 echo "== series files and heads.db, 20000 series"
 "$build/bench/disk" "$work/disk" 20000
+echo "== queries in a store, 10000 series"
+"$build/bench/query" "$work/query" 10000
+rm -rf "$work/query"
+echo "== queries of dashboards over HTTP"
+BUILD="$build" luajit spec/bench/query_peers.lua "${1:-}"
 echo "== server: remote write, $series series x $scrapes scrapes, batches of $batch"
 round=0
 while [ $round -lt "$rounds" ]; do

@@ -30,6 +30,20 @@ describe("regex", function()
     assert.is_false(C.regex_matches(compile("a|bc"), "abc", 3))
   end)
 
+  it("matches the same behind a literal beginning, whatever follows it", function()
+    for _, case in ipairs {
+      { "host-0.", "host-01", true }, { "host-0.", "host-11", false }, { "host-0.", "host", false },
+      { "ab?c", "ac", true }, { "ab*", "a", true }, { "ab{0,2}c", "ac", true },
+      { "ab{2}", "abb", true }, { "ab+", "a", false }, { "ab+", "abb", true },
+      { "ab|c", "c", true }, { "ab(c|d)", "abd", true }, { "a(?i)B", "ab", true },
+      { "(?i)ab", "AB", true }, { "aé?", "a", true }, { "aé+", "aéé", true }, { "a\\.b", "a.b", true },
+      { "a\\.b", "a\\xb", false }, { "a{", "a{", true }, { "", "", true }, { "", "a", false },
+    } do
+      assert.equal(case[3], C.regex_matches(compile(case[1]), case[2], #case[2]),
+        case[1] .. " on " .. case[2])
+    end
+  end)
+
   it("refuses bad syntax and \\C with a text", function()
     local regex, text = compile("(")
     assert.is_nil(regex)

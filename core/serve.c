@@ -22,6 +22,11 @@
 #include "store/store.h"
 #include "version.h"
 
+/* How often the service manager hears of us, and how much longer it waits for the start each time.
+ */
+#define REPORT_MS 5000
+#define START_TIMEOUT_US 60000000
+
 /* All parts of a running server. */
 struct server {
     const struct arguments *arguments;
@@ -217,18 +222,49 @@ static void announce(struct server *server, int64_t begin_ns)
     notify_manager("READY=1\nSTATUS=serving");
 }
 
+/* How we are, for the service manager: what is served, or how far the opening is. */
+static void report(struct server *server, bool is_open)
+{
+    struct store_progress_view progress = store_progress_get(&server->progress);
+    struct store_stats stats;
+    char text[256];
+
+    if (is_open) {
+        store_stats_get(server->store, &stats);
+        snprintf(text, sizeof(text),
+                 "WATCHDOG=1\nSTATUS=serving %" PRIu64 " series, %" PRIu64 " more archived",
+                 stats.series_in_memory, stats.series_archived);
+    } else {
+        snprintf(text, sizeof(text),
+                 "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=%d\nSTATUS=%s: %" PRIu64 " of %" PRIu64,
+                 START_TIMEOUT_US, progress.phase, progress.done, progress.total);
+    }
+    notify_manager(text);
+}
+
+/* The next signal; 0 when it is time for a report. */
+static int next_signal(const struct server *server, int64_t report_ms)
+{
+    struct timespec wait = {.tv_sec = report_ms / 1000, .tv_nsec = report_ms % 1000 * 1000000};
+    int number = sigtimedwait(&server->signals, NULL, &wait);
+
+    return number == -1 ? 0 : number;
+}
+
 /* Waits for signals until it is time to stop. @return 0 to stop, -1 if the store did not open. */
 static int wait_for_the_end(struct server *server)
 {
     int64_t begin_ns = clock_mono_ns(clock_system());
-    bool stop_when_open = false;
+    int64_t watchdog_ms = notify_watchdog_ms();
+    int64_t report_ms = watchdog_ms > 0 ? TIDE_MIN(watchdog_ms / 2, REPORT_MS) : REPORT_MS;
+    bool stop_when_open = false, is_open = false;
 
     for (;;) {
-        int number;
+        int number = next_signal(server, report_ms);
 
-        if (sigwait(&server->signals, &number) != 0)
-            continue;
-        if (number == SIGHUP) {
+        if (number == 0) {
+            report(server, is_open);
+        } else if (number == SIGHUP) {
             (void)!reload(server, &(struct error){0});
         } else if (number == SIGUSR1 && server->opener.started) {
             thread_join(&server->opener);
@@ -237,6 +273,7 @@ static int wait_for_the_end(struct server *server)
             if (stop_when_open)
                 return 0;
             announce(server, begin_ns);
+            is_open = true;
         } else if (number == SIGTERM || number == SIGINT) {
             log_info("stopping", "signal=%s", number == SIGTERM ? "TERM" : "INT");
             notify_manager("STOPPING=1");

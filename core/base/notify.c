@@ -27,3 +27,12 @@ void notify_manager(const char *state)
            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     close(fd);
 }
+
+int64_t notify_watchdog_ms(void)
+{
+    const char *period = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+
+    if (period == NULL || (pid != NULL && strtoll(pid, NULL, 10) != getpid()))
+        return 0;
+    return TIDE_MAX(strtoll(period, NULL, 10) / 1000, 0);
+}

@@ -7,5 +7,8 @@
 /** Sends "READY=1", "STATUS=..." and the like to $NOTIFY_SOCKET; does nothing when it is not set.
  * Thread-safe. */
 void notify_manager(const char *state);
+/** How often the manager wants to hear "WATCHDOG=1" ($WATCHDOG_USEC, for this process), in
+ * milliseconds; 0: it does not watch. */
+int64_t notify_watchdog_ms(void);
 
 #endif

@@ -211,8 +211,8 @@ return {
     -- and administer.
     -- (origins)
     -- cors_origins = "*",
-    -- Open connections of one address (of a /64 with IPv6; loopback and Unix sockets have no such
-    -- limit).
+    -- Open connections of one address, a /64 with IPv6; further ones get 429 and are closed. Unix
+    -- sockets have no such limit.
     -- (integer, 1 to 1000000)
     -- connections_per_client = 256,
     -- Queries of one address that wait or run at the same time (429 beyond).

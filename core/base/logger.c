@@ -77,6 +77,64 @@ static size_t append_json_string(char *out, size_t size, const char *text)
     return len;
 }
 
+static bool is_name_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.';
+}
+
+/* Bytes of "name=" at the start of a text; 0: it starts with something else. */
+static size_t name_len(const char *text)
+{
+    size_t len = 0;
+
+    while (is_name_byte(text[len]))
+        len++;
+    return len > 0 && text[len] == '=' ? len + 1 : 0;
+}
+
+/* The end of a field's value: before a blank and the next name, or of the text. Quotes within a
+ * quoted value need no escape, so they do not end it. */
+static const char *value_end(const char *value)
+{
+    const char *at = value;
+
+    for (; *at != '\0'; at++) {
+        if (*at == ' ' && name_len(at + 1) > 0 &&
+            (*value != '"' || (at > value + 1 && at[-1] == '"')))
+            break;
+    }
+    return at;
+}
+
+/* key=value pairs as members of a JSON object, all values texts; what is none is "text". */
+static size_t append_json_fields(char *out, size_t size, char *fields)
+{
+    size_t len = 0;
+
+    while (*fields != '\0') {
+        size_t name = name_len(fields);
+        char *value = fields + name, *end = (char *)value_end(value), *next = end;
+
+        /* the frame of a member, and an end that fits in any case */
+        if (size - len < name + 16)
+            break;
+        if (*next == ' ')
+            next++;
+        if (*value == '"' && end > value + 1 && end[-1] == '"') {
+            value++;
+            end--;
+        }
+        *end = '\0';
+        len += (size_t)snprintf(out + len, size - len, ",\"%.*s\":\"", name > 0 ? (int)name - 1 : 4,
+                                name > 0 ? fields : "text");
+        len += append_json_string(out + len, size - len - 1, value);
+        out[len++] = '"';
+        fields = next;
+    }
+    return len;
+}
+
 static size_t format_line(char *line, size_t size, enum log_level level, const char *message,
                           char *fields)
 {
@@ -91,11 +149,7 @@ static size_t format_line(char *line, size_t size, enum log_level level, const c
     }
     len = (size_t)snprintf(line, size, "{\"ts\":\"%s\",\"level\":\"%s\",\"msg\":\"%s\"", when,
                            level_names[level], message);
-    if (fields[0] != '\0') {
-        len += (size_t)snprintf(line + len, size - len, ",\"fields\":\"");
-        len += append_json_string(line + len, size - len - 4, fields);
-        line[len++] = '"';
-    }
+    len += append_json_fields(line + len, size - len - 1, fields);
     line[len++] = '}';
     return len;
 }

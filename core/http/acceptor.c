@@ -8,6 +8,7 @@
 #include <event2/event.h>
 
 #include "base/logger.h"
+#include "http/clients.h"
 
 /* Connections taken from one listener before the others are looked at. */
 #define ACCEPT_ROUNDS 64
@@ -52,19 +53,47 @@ static struct worker *pick_worker(const struct acceptor *acceptor, size_t *total
     return best;
 }
 
-static void turn_away(struct acceptor *acceptor, int fd)
+/* TLS would have to shake hands first: there nothing is said. */
+static void turn_away(const struct gate *gate, int fd, const char *answer)
 {
-    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
-                                 "Content-Type: application/json\r\nContent-Length: 85\r\n"
-                                 "Retry-After: 1\r\nConnection: close\r\n\r\n"
-                                 "{\"status\":\"error\",\"errorType\":\"unavailable\","
-                                 "\"error\":\"too many connections are open\"}\n";
-
-    if (send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (gate->listener->tls == NULL &&
+        send(fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         log_debug("connection turned away", "errno=%d", errno);
     shutdown(fd, SHUT_WR);
     close(fd);
-    http_counters_rejected(acceptor->site->counters, HTTP_REJECTED_LIMIT);
+    http_counters_rejected(gate->acceptor->site->counters, HTTP_REJECTED_LIMIT);
+}
+
+#define TURNED_AWAY(status, length, text)                                                          \
+    "HTTP/1.1 " status "\r\nContent-Type: application/json\r\nContent-Length: " length             \
+    "\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"                                              \
+    "{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"" text "\"}\n"
+
+/* To the worker with the fewest, unless there are too many. */
+static void deal(const struct gate *gate, int fd, const struct sockaddr_storage *name)
+{
+    static const char full[] =
+        TURNED_AWAY("503 Service Unavailable", "85", "too many connections are open");
+    static const char greedy[] = TURNED_AWAY("429 Too Many Requests", "103",
+                                             "too many connections from this address are open");
+    struct http_site *site = gate->acceptor->site;
+    struct client *client;
+    struct worker *worker;
+    struct peer peer = {0};
+    size_t total;
+
+    peer_from_address(&peer, name);
+    worker = pick_worker(gate->acceptor, &total);
+    if (total >= site->options.connections) {
+        turn_away(gate, fd, full);
+        return;
+    }
+    client = clients_enter(site->clients, peer.client,
+                           name->ss_family == AF_UNIX ? 0 : site->options.client_connections);
+    if (client == NULL)
+        turn_away(gate, fd, greedy);
+    else
+        worker_deal(worker, fd, &peer, gate->listener, client);
 }
 
 static void pause_all(struct acceptor *acceptor)
@@ -86,9 +115,6 @@ static void on_connection(evutil_socket_t listener, short what, void *arg)
     for (int round = 0; round < ACCEPT_ROUNDS; round++) {
         struct sockaddr_storage name = {0};
         socklen_t len = sizeof(name);
-        struct worker *worker;
-        struct peer peer = {0};
-        size_t total;
         int fd = accept4(listener, (struct sockaddr *)&name, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0) {
@@ -98,12 +124,7 @@ static void on_connection(evutil_socket_t listener, short what, void *arg)
                 continue;
             return;
         }
-        peer_from_address(&peer, &name);
-        worker = pick_worker(acceptor, &total);
-        if (total >= acceptor->site->options.connections)
-            turn_away(acceptor, fd);
-        else
-            worker_deal(worker, fd, &peer, gate->listener);
+        deal(gate, fd, &name);
     }
 }
 

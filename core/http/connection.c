@@ -4,6 +4,8 @@
 
 #include <event2/event.h>
 
+#include "http/access_log.h"
+#include "http/clients.h"
 #include "http/connection_impl.h"
 #include "http/listener.h"
 #include "http/tls.h"
@@ -71,6 +73,9 @@ void connection_set_writing(struct connection *connection, bool on)
 
 void connection_release_exchange(struct connection *connection)
 {
+    if (connection->counted)
+        client_end_query(connection->client);
+    connection->counted = false;
     if (connection->exchange != NULL)
         worker_give_exchange(connection->worker, connection->exchange);
     connection->exchange = NULL;
@@ -89,6 +94,8 @@ void connection_close(struct connection *connection)
     worker_give_buf(worker, &connection->pending);
     worker_give_buf(worker, &connection->out);
     buf_destroy(&connection->tail);
+    if (connection->exchange != NULL) /* nobody is there for the answer, or the rest of it */
+        connection_log(connection, ACCESS_LOG_GONE);
     if (connection->job)
         __atomic_store_n(&connection->exchange->cancelled, 1, __ATOMIC_RELAXED);
     else
@@ -117,6 +124,7 @@ void connection_sweep(struct worker *worker)
             continue;
         }
         *link = connection->next;
+        clients_leave(worker->site->clients, connection->client);
         mem_free(connection);
     }
 }
@@ -306,7 +314,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 }
 
 void connection_open(struct worker *worker, int fd, const struct peer *peer,
-                     const struct listener *listener)
+                     const struct listener *listener, struct client *client)
 {
     struct connection *connection = mem_zalloc(1, sizeof(*connection));
 
@@ -315,6 +323,7 @@ void connection_open(struct worker *worker, int fd, const struct peer *peer,
                    listener->tls != NULL ? tls_accept(listener->tls, fd) : NULL);
     connection->peer = *peer;
     connection->listener = listener;
+    connection->client = client;
     event_assign(&connection->read_event, worker->base, fd, EV_READ | EV_PERSIST, on_readable,
                  connection);
     event_assign(&connection->write_event, worker->base, fd, EV_WRITE | EV_PERSIST, on_writable,

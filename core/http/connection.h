@@ -10,9 +10,9 @@
 
 struct connection;
 
-/** Takes the descriptor over; adds itself to the worker's list. */
+/** Takes the descriptor and the client over; adds itself to the worker's list. */
 void connection_open(struct worker *worker, int fd, const struct peer *peer,
-                     const struct listener *listener);
+                     const struct listener *listener, struct client *client);
 /** The job of its exchange has ended on the pool. */
 void connection_job_done(struct connection *connection);
 /** Cuts it off if its deadline has passed. */

@@ -29,17 +29,19 @@ struct connection {
     enum connection_state state;
     struct peer peer;
     const struct listener *listener;
-    int64_t deadline_ns; /* of what the state waits for */
-    int64_t stall_ns;    /* output must have moved until then */
-    struct buf pending;  /* input that was not used yet */
-    size_t scanned;      /* of it, in search of a head's end */
-    struct buf out;      /* answers, sent up to out_at */
+    struct client *client; /* of clients.h */
+    int64_t deadline_ns;   /* of what the state waits for */
+    int64_t stall_ns;      /* output must have moved until then */
+    struct buf pending;    /* input that was not used yet */
+    size_t scanned;        /* of it, in search of a head's end */
+    struct buf out;        /* answers, sent up to out_at */
     size_t out_at;
     struct buf tail; /* goes behind out, without having been copied */
     size_t tail_at;
     size_t lingered;
     size_t passed; /* of a body that is taken as it comes, since its deadline was set */
     struct exchange *exchange;
+    bool counted;     /* the exchange is one of the client's queries */
     bool in_head;     /* the first bytes of a head are there */
     bool answered;    /* the head of the exchange's answer was written */
     bool reading;     /* read_event is added */
@@ -87,6 +89,8 @@ void connection_refuse_head(struct connection *connection, int status, const cha
 void connection_answer(struct connection *connection);
 /** A reply or its next piece has come back from the pool. */
 void connection_take_back(struct connection *connection);
+/** A line of the request log, if it is wanted. */
+void connection_log(const struct connection *connection, int status);
 /** Hands the exchange to the pool; false when the pool is full. */
 bool connection_submit(struct connection *connection, bool again);
 

@@ -1,5 +1,7 @@
 /* connection_request.c - from the input's bytes to exchanges, and their replies to the output
  * (connection_impl.h). */
+#include "http/access_log.h"
+#include "http/clients.h"
 #include "http/connection_impl.h"
 
 /* More unsent answers than this, and no further request is read. */
@@ -19,9 +21,18 @@ static void queue_piece(struct connection *connection)
         return;
     TIDE_ASSERT(connection->tail.len == 0);
     buf_destroy(&connection->tail);
+    exchange->sent += exchange->piece.len;
     connection->tail = exchange->piece;
     connection->tail_at = 0;
     exchange->piece = (struct buf){0};
+}
+
+void connection_log(const struct connection *connection, int status)
+{
+    const struct exchange *exchange = connection->exchange;
+
+    access_log_request(connection->worker->site->log, &exchange->request, status,
+                       exchange->received, exchange->sent);
 }
 
 static void end_exchange(struct connection *connection)
@@ -32,6 +43,7 @@ static void end_exchange(struct connection *connection)
     http_counters_request(connection->worker->site->counters, exchange->request.route, status,
                           clock_mono_ns(connection->worker->site->clock) -
                               exchange->request.started_ns);
+    connection_log(connection, status);
     connection_release_exchange(connection);
     connection->answered = false;
     if (connection->close_after)
@@ -59,13 +71,18 @@ void connection_answer(struct connection *connection)
     struct exchange *exchange = connection->exchange;
     bool last = !exchange->keep_alive || exchange->reply.close || connection->worker->draining ||
                 connection->ended || (exchange->no_chunks && exchange->streaming);
+    struct buf *out;
+    size_t before;
 
     connection->close_after = last;
     connection->unread = exchange->reply.close;
     connection->answered = true;
     connection->deadline_ns = INT64_MAX;
     connection->stall_ns = connection_stall(connection);
-    exchange_write(exchange, worker_date(connection->worker), last, connection_output(connection));
+    out = connection_output(connection);
+    before = out->len;
+    exchange_write(exchange, worker_date(connection->worker), last, out);
+    exchange->sent += out->len - before;
     queue_piece(connection);
     if (exchange->streaming)
         connection->state = SENDING;
@@ -128,11 +145,17 @@ static void run_exchange(struct connection *connection)
             connection_answer(connection);
         return;
     }
-    if (!connection_submit(connection, false)) {
+    connection->counted =
+        client_begin_query(connection->client, worker->site->options.client_queries);
+    if (!connection->counted)
+        http_reply_error(&exchange->reply, 429, "too_many_requests",
+                         "too many queries from this address wait or run");
+    else if (connection_submit(connection, false))
+        return;
+    else
         http_reply_error(&exchange->reply, 503, "unavailable", "too many queries are waiting");
-        http_reply_field(&exchange->reply, "Retry-After", "1");
-        connection_answer(connection);
-    }
+    http_reply_field(&exchange->reply, "Retry-After", "1");
+    connection_answer(connection);
 }
 
 /* Before any byte of the body is taken. */

@@ -47,6 +47,8 @@ void exchange_reset(struct exchange *exchange)
     exchange->access = (struct access){0};
     exchange->connection = NULL;
     exchange->body_left = 0;
+    exchange->received = exchange->sent = 0;
+    exchange->head.method.len = exchange->head.path.len = 0;
     __atomic_store_n(&exchange->cancelled, 0, __ATOMIC_RELAXED);
     exchange->verifying = exchange->has_body = exchange->keep_alive = exchange->gzip = false;
     exchange->streaming = exchange->no_chunks = false;
@@ -206,6 +208,7 @@ enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, 
         http_counters_rejected(exchange->site->counters, HTTP_REJECTED_FRAMING);
         /* What was read of the head is not to be trusted. */
         head->field_count = 0;
+        head->method.len = head->path.len = 0;
         head->verb = HTTP_VERB_GET;
         exchange_refuse(exchange, status, err.text);
         return EXCHANGE_ANSWER;
@@ -247,8 +250,11 @@ static enum exchange_step take_chunked(struct exchange *exchange, const uint8_t 
     bool passes = exchange->request.route->take_body != NULL;
     uint64_t limit = passes ? INT64_MAX : exchange->site->options.body_bytes;
     enum exchange_step step = EXCHANGE_MORE;
+    enum chunked_result result =
+        chunked_feed(&exchange->chunked, bytes, len, limit, used, &exchange->gathered);
 
-    switch (chunked_feed(&exchange->chunked, bytes, len, limit, used, &exchange->gathered)) {
+    exchange->received += *used;
+    switch (result) {
     case CHUNKED_BAD:
         http_counters_rejected(exchange->site->counters, HTTP_REJECTED_FRAMING);
         exchange_refuse(exchange, 400, "the body is not chunked as it should be");
@@ -283,6 +289,7 @@ enum exchange_step exchange_take_body(struct exchange *exchange, const uint8_t *
     part = (size_t)TIDE_MIN(exchange->body_left, (uint64_t)len);
     *used = part;
     exchange->body_left -= part;
+    exchange->received += part;
     if (request->route->take_body != NULL)
         return pass_on(exchange, bytes, part,
                        exchange->body_left == 0 ? EXCHANGE_RUN : EXCHANGE_MORE);

@@ -34,6 +34,8 @@ struct exchange {
     struct buf decoded;    /* after its content coding */
     struct arena arena;
     struct chunked chunked;
+    uint64_t received;  /* of the body */
+    uint64_t sent;      /* of the answer, head and body */
     uint64_t body_left; /* of a body with a length */
     int cancelled;      /* atomic */
 

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "http/acceptor.h"
 #include "http/access.h"
+#include "http/access_log.h"
+#include "http/clients.h"
 #include "http/graphite_door.h"
 #include "http/http_site.h"
 #include "http/listener.h"
@@ -50,6 +52,11 @@ void http_options_init(struct http_options *options)
         .origins = &anybody,
         .origin_count = 1,
         .connections = 512,
+        .client_connections = 256,
+        .client_queries = 256,
+        .log_requests = CONFIG_LOG_ERRORS,
+        .log_slow_ms = 10000,
+        .log_lines_per_second = 20,
         .header_bytes = 64 << 10,
         .body_bytes = 64 << 20,
         .decompressed_bytes = 256 << 20,
@@ -79,6 +86,11 @@ void http_options_configure(struct http_options *options, const struct config *c
     options->user_count = config->http.users_count;
     options->origins = config->http.cors_origins;
     options->origin_count = config->http.cors_origins_count;
+    options->client_connections = (size_t)config->http.connections_per_client;
+    options->client_queries = (size_t)config->http.requests_per_client;
+    options->log_requests = config->log_requests;
+    options->log_slow_ms = config->log_slow_request_ms;
+    options->log_lines_per_second = config->log_requests_per_second;
     options->workers = (size_t)config->http.workers;
     options->connections = (size_t)config->http.connections;
     options->header_bytes = (size_t)config->http.header_bytes;
@@ -159,6 +171,12 @@ static int init_door(struct http_site *site, struct error *err)
     if (auth_users_new(options->users, options->user_count, &users, err) != 0)
         return -1;
     site->auth = auth_new(users, site->clock);
+    site->clients = clients_new();
+    site->log = access_log_new(
+        &(struct access_log_options){.requests = options->log_requests,
+                                     .slow_ns = options->log_slow_ms * INT64_C(1000000),
+                                     .lines_per_second = options->log_lines_per_second},
+        site->clock);
     site->cors = cors_new(options->origins, options->origin_count);
     return check_listeners(options->listen, options->listen_count, users, err);
 }
@@ -190,6 +208,8 @@ static void destroy_site(struct http_site *site)
     http_counters_free(site->counters);
     auth_free(site->auth);
     cors_free(site->cors);
+    access_log_free(site->log);
+    clients_free(site->clients);
     metadata_table_free(site->metadata);
     regex_cache_free(site->regexes);
     mem_free((void *)site->routes.list);
@@ -312,6 +332,10 @@ int http_server_reload(struct http_server *server, const struct config *config, 
         return -1;
     }
     auth_replace(site->auth, users);
+    access_log_set(site->log, &(struct access_log_options){
+                                  .requests = config->log_requests,
+                                  .slow_ns = config->log_slow_request_ms * INT64_C(1000000),
+                                  .lines_per_second = config->log_requests_per_second});
     cors_replace(site->cors, config->http.cors_origins, config->http.cors_origins_count);
     return 0;
 }

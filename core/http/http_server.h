@@ -31,6 +31,8 @@ struct http_options {
     size_t origin_count;
     size_t workers;            /* threads for connections; 0: as many as processors, at most 8 */
     size_t connections;        /* open at once; further ones get 503 and are closed */
+    size_t client_connections; /* of them, of one address (429 beyond); 0: no limit */
+    size_t client_queries;     /* of one address that wait or run: 429 beyond */
     size_t header_bytes;       /* request line and fields together: 431 beyond */
     size_t body_bytes;         /* of a body as it comes over the wire: 413 beyond */
     size_t decompressed_bytes; /* of a body after its content coding: 413 beyond */
@@ -53,7 +55,11 @@ struct http_options {
     struct running_queries *running; /* where queries are listed; borrowed; may be NULL */
 
     const struct config *config; /* shown by status/config; borrowed; may be NULL */
-    const char *version;         /* of the program, as shown; copied */
+    int64_t log_requests;        /* enum config_log_requests */
+    int64_t log_slow_ms;
+    int64_t log_lines_per_second;
+
+    const char *version; /* of the program, as shown; copied */
 
     const struct store_progress *progress; /* what /-/ready tells until open; may be NULL */
     const struct clock *clock;             /* NULL: the system's; borrowed */
@@ -88,7 +94,8 @@ TIDE_NODISCARD struct http_server *http_server_start(const struct http_options *
                                                      struct error *err);
 /**
  * Takes over what of a new configuration may change while it serves: users (with the files of their
- * secrets, which are read again), certificates and keys (the same files), origins.
+ * secrets, which are read again), certificates and keys (the same files), origins,
+ * which requests are logged.
  *
  * @return 0, or -1 with err: all stays as it was
  */

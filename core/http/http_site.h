@@ -10,7 +10,9 @@
 #include "http/http_request.h"
 #include "http/http_server.h"
 
+struct access_log;
 struct auth;
+struct clients;
 struct cors;
 struct gateway;
 struct http_counters;
@@ -26,6 +28,8 @@ struct http_site {
     struct query_pool *pool;
     struct query_pool *login_pool; /* where passwords are tried */
     struct auth *auth;
+    struct access_log *log;
+    struct clients *clients; /* who has a connection */
     struct cors *cors;
     struct running_queries *running; /* the options'; may be NULL */
     struct http_counters *counters;

@@ -38,11 +38,14 @@ static void send_mail(struct worker *worker, struct worker_mail mail)
 }
 
 void worker_deal(struct worker *worker, int fd, const struct peer *peer,
-                 const struct listener *listener)
+                 const struct listener *listener, struct client *client)
 {
     __atomic_add_fetch(&worker->open, 1, __ATOMIC_RELAXED);
-    send_mail(worker, (struct worker_mail){
-                          .kind = MAIL_CONNECTION, .fd = fd, .peer = *peer, .listener = listener});
+    send_mail(worker, (struct worker_mail){.kind = MAIL_CONNECTION,
+                                           .fd = fd,
+                                           .peer = *peer,
+                                           .listener = listener,
+                                           .client = client});
 }
 
 void worker_job_done(struct worker *worker, struct exchange *exchange)
@@ -160,7 +163,7 @@ static void handle_mail(struct worker *worker, const struct worker_mail *mail)
 {
     switch (mail->kind) {
     case MAIL_CONNECTION:
-        connection_open(worker, mail->fd, &mail->peer, mail->listener);
+        connection_open(worker, mail->fd, &mail->peer, mail->listener, mail->client);
         break;
     case MAIL_JOB_DONE:
         connection_job_done(mail->exchange->connection);

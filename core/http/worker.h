@@ -18,6 +18,7 @@ struct event_base;
 struct event;
 struct exchange;
 struct listener;
+struct client;
 struct pusher;
 
 enum worker_mail_kind { MAIL_CONNECTION, MAIL_JOB_DONE, MAIL_DURABLE, MAIL_DRAIN };
@@ -27,6 +28,7 @@ struct worker_mail {
     int fd;
     struct peer peer;
     const struct listener *listener;
+    struct client *client;
     struct exchange *exchange;
 };
 
@@ -69,9 +71,9 @@ struct worker {
 /** @return owned, running worker (worker_join), or NULL with err: IO */
 TIDE_NODISCARD struct worker *worker_start(struct http_site *site, size_t number,
                                            struct error *err);
-/** Any thread. Takes the descriptor over. */
+/** Any thread. Takes the descriptor and the client over. */
 void worker_deal(struct worker *worker, int fd, const struct peer *peer,
-                 const struct listener *listener);
+                 const struct listener *listener, struct client *client);
 /** Any thread: a job of one of its exchanges has ended. */
 void worker_job_done(struct worker *worker, struct exchange *exchange);
 /** Any thread: the log has moved on, answers may leave. */

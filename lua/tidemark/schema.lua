@@ -199,8 +199,8 @@ return {
       "also push and administer." },
   { name = "http.connections_per_client", type = "integer", default = 256, min = 1,
     max = 1000000, live = true,
-    text = "Open connections of one address (of a /64 with IPv6; loopback and Unix sockets have " ..
-      "no such limit)." },
+    text = "Open connections of one address, a /64 with IPv6; further ones get 429 and are closed. " ..
+      "Unix sockets have no such limit." },
   { name = "http.requests_per_client", type = "integer", default = 256, min = 1, max = 1000000,
     live = true,
     text = "Queries of one address that wait or run at the same time (429 beyond)." },

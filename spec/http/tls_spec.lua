@@ -44,7 +44,8 @@ end)
 teardown(function() process.remove(folder) end)
 
 local function curl(tide, path, options)
-  return run(("curl -sS --cacert %s/ca.pem %s 'https://127.0.0.1:%d%s'"):format(folder, options or "",
+  return run(("curl -sS --cacert %s/ca.pem %s 'https://127.0.0.1:%d%s'"):format(folder,
+    options or "",
     tide.port, path))
 end
 
@@ -56,7 +57,9 @@ local function start(more)
   must(("cp %s/server.pem %s/live.pem && cp %s/server.key %s/live.key"):format(folder, folder,
     folder, folder))
   local tide = server.configured(text)
-  return tide:ready(function() return tide.process:output():find("msg=\"ready\"", 1, true) and 200 end)
+  return tide:ready(function()
+    return tide.process:output():find("msg=\"ready\"", 1, true) and 200
+  end)
 end
 
 local function stop(tide)
@@ -109,8 +112,8 @@ describe("a listener with TLS", function()
 
   it("speaks TLS 1.2 and 1.3 and strong ciphers only", function()
     local function handshake(options)
-      return run(("openssl s_client -connect 127.0.0.1:%d -CAfile %s/ca.pem -verify_return_error " ..
-        "%s < /dev/null"):format(tide.port, folder, options))
+      return run(("openssl s_client -connect 127.0.0.1:%d -CAfile %s/ca.pem " ..
+        "-verify_return_error %s < /dev/null"):format(tide.port, folder, options))
     end
     assert.truthy(handshake("-tls1_3"):find("Verification: OK", 1, true))
     assert.truthy(handshake("-tls1_2"):find("Verification: OK", 1, true))
@@ -195,7 +198,7 @@ describe("client certificates", function()
 
   it("are required, of the right authority", function()
     local tide = start('client_ca = "' .. folder .. '/ca.pem"')
-    assert.same({ 200, nil, nil }, { status(tide, "client"), status(tide), status(tide, "stranger") })
+    assert.equal(200, status(tide, "client"))
     assert.is_nil(status(tide))
     assert.is_nil(status(tide, "stranger"))
     stop(tide)
@@ -216,7 +219,8 @@ describe("streams over TLS", function()
     door = server.door("listen=127.0.0.1:0", "listen=127.0.0.1:0", "certificate=" .. folder ..
       "/server.pem", "key=" .. folder .. "/server.key", "body_timeout_ms=500")
     process.wait_for("both addresses", 5, function()
-      door.secure = tonumber(door.process:output():match("\n127%.0%.0%.1:%d+\n127%.0%.0%.1:(%d+)\n"))
+      local both = "\n127%.0%.0%.1:%d+\n127%.0%.0%.1:(%d+)\n"
+      door.secure = tonumber(door.process:output():match(both))
       return door.secure
     end)
   end)
@@ -236,8 +240,8 @@ describe("streams over TLS", function()
   end)
 
   it("hold one piece for a reader that stands still", function()
-    local reader = io.popen(("(printf 'GET /stream?lines=60000000 HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'" ..
-      "; sleep 30) | openssl s_client -quiet -ign_eof -connect 127.0.0.1:%d 2> /dev/null | " ..
+    local reader = io.popen(("(printf 'GET /stream?lines=60000000 HTTP/1.1\\r\\n" ..
+      "Host: a\\r\\n\\r\\n'; sleep 30) | openssl s_client -quiet -ign_eof -connect 127.0.0.1:%d 2> /dev/null | " ..
       "(echo $$; exec sleep 30)"):format(door.secure))
     process.wait_for("the end of a standing reader", 10, function()
       return door:request("GET", "/metrics").body:match('rejected_total{reason="timeout"} [12]')
@@ -249,8 +253,8 @@ describe("streams over TLS", function()
   end)
 
   it("are cancelled when the client says goodbye", function()
-    local done = io.popen(("printf 'GET /cancel HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | timeout 1 openssl " ..
-      "s_client -quiet -ign_eof -connect 127.0.0.1:%d 2> /dev/null; echo done"):format(door.secure))
+    local done = io.popen(("printf 'GET /cancel HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | " ..
+      "timeout 1 openssl s_client -quiet -ign_eof -connect 127.0.0.1:%d 2> /dev/null; echo done"):format(door.secure))
     process.wait_for("the query to run", 5, function()
       return door:request("GET", "/metrics").body:find("tidemark_query_running 1", 1, true)
     end)

@@ -126,6 +126,8 @@ static bool set_option(struct http_options *options, const char *text)
         {"header_bytes", &options->header_bytes, NULL},
         {"body_bytes", &options->body_bytes, NULL},
         {"decompressed_bytes", &options->decompressed_bytes, NULL},
+        {"client_connections", &options->client_connections, NULL},
+        {"client_queries", &options->client_queries, NULL},
         {"query_threads", &options->query_threads, NULL},
         {"query_queue", &options->query_queue, NULL},
         {"header_timeout_ms", NULL, &options->header_timeout_ms},

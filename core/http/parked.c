@@ -46,7 +46,7 @@ bool parked_put(struct worker *worker, struct exchange *exchange)
     const struct append_ticket *ticket = &exchange->reply.durable;
     struct parked *parked = &worker->parked;
 
-    if (ticket->position == 0 && ticket->barrier == 0)
+    if (append_ticket_is_empty(ticket))
         return false;
     exchange->parked_ns = worker->now_ns;
     await_news(parked);

@@ -97,6 +97,23 @@ static void put_example(struct buf *out, const struct push_job *job,
     buf_putc(out, '}');
 }
 
+/* Nothing to tell, but perhaps that an import is for nothing. */
+static void answer_good(struct push_job *job)
+{
+    const struct append_result *result = job->result;
+
+    job->reply->status = 204;
+    if (result->expiring == 0)
+        return;
+    job->reply->status = 200;
+    job->reply->content_type = HTTP_TYPE_JSON;
+    buf_printf(&job->reply->body,
+               "{\"status\":\"success\",\"written\":%" PRIu64 ",\"expiring\":%" PRIu64
+               ",\"warnings\":[\"%" PRIu64 " samples are older than storage.retention: they will "
+               "be dropped\"]}",
+               result->accepted, result->expiring, result->expiring);
+}
+
 void push_answer(struct push_job *job)
 {
     const struct append_result *result = job->result;
@@ -105,15 +122,17 @@ void push_answer(struct push_job *job)
     bool any = false;
 
     if (push_faults(result) == 0) {
-        reply->status = 204;
+        answer_good(job);
         return;
     }
     push_put_summary(&summary, result);
     http_reply_error(reply, 400, "bad_data", "%.*s", (int)summary.len, (const char *)summary.data);
     buf_destroy(&summary);
     out->len--; /* the object goes on */
-    buf_printf(out, ",\"written\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"reasons\":{",
-               result->accepted, append_result_refused(result));
+    buf_printf(out,
+               ",\"written\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"expiring\":%" PRIu64
+               ",\"reasons\":{",
+               result->accepted, append_result_refused(result), result->expiring);
     for (size_t i = 0; i < REFUSED_REASONS; i++) {
         if (result->refused[i] == 0)
             continue;
@@ -197,19 +216,19 @@ void push_next_batch(struct push_job *job)
     job->extra_applied = true;
 }
 
-/* The answer waits for what was appended, here and before (parked.h). */
-static void await(struct append_ticket *answer, const struct append_ticket *appended)
-{
-    answer->position = TIDE_MAX(answer->position, appended->position);
-    answer->barrier = TIDE_MAX(answer->barrier, appended->barrier);
-}
-
 int push_append(struct push_job *job, struct error *err)
 {
+    struct appender *appender = job->request->pusher->appender;
+    int result;
+
     push_apply_extra(job);
-    if (store_append(job->request->pusher->appender, job->batch, job->result, err) != 0)
+    if (job->import)
+        result = store_import(appender, job->batch, appender_rule(appender), job->result, err);
+    else
+        result = store_append(appender, job->batch, job->result, err);
+    if (result != 0)
         return -1;
-    await(&job->reply->durable, &job->result->ticket);
+    append_ticket_raise(&job->reply->durable, &job->result->ticket);
     return 0;
 }
 

@@ -41,6 +41,7 @@ struct push_job {
     struct params params;     /* of the URL; a body is never a form */
     struct label_extra extra; /* labels that the request adds: ?extra_label=, a group, a database */
     bool extra_applied;
+    bool import;     /* samples of any age are taken (store_import) */
     int64_t unit_ns; /* Influx: of its times */
 };
 

@@ -57,6 +57,8 @@ static struct import *import_of(struct http_request *request, struct error *err)
 static void add_result(struct append_result *total, const struct append_result *part)
 {
     total->accepted += part->accepted;
+    total->late += part->late;
+    total->expiring += part->expiring;
     for (size_t i = 0; i < REFUSED_REASONS; i++)
         total->refused[i] += part->refused[i];
     for (size_t i = 0; i < part->example_count && total->example_count < APPEND_EXAMPLES; i++)
@@ -71,6 +73,7 @@ static int store_lines(struct http_request *request, struct http_reply *reply,
     struct push_job job = {0};
     int failed = push_begin(&job, request, reply, err);
 
+    job.import = true;
     if (failed == 0)
         failed = json_lines_decode_part(bytes, len, last, &import->line, used, &job.push, job.batch,
                                         job.result, err);

@@ -28,6 +28,7 @@ static int decode_import(struct push_job *job, struct error *err)
     struct http_text text = params_get(&job->params, "timestamp");
     size_t now_ms;
 
+    job->import = true;
     if (text.len > 0) {
         if (params_count(&job->params, "timestamp", &now_ms, err) != 0)
             return -1;

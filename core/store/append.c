@@ -7,15 +7,13 @@
  * resolved again. */
 #include "base/bytes.h"
 #include "base/mem.h"
-#include "store/engine.h"
-#include "store/log.h"
+#include "store/append_impl.h"
 
 #define AHEAD_CACHE 16 /* blocks hashed before they are looked up */
 #define AHEAD_ID 48
 #define AHEAD_SERIES 32
 #define AHEAD_HEAD 16
 #define ATTEMPTS 4
-#define SLICE_SAMPLES 16384u /* of one series, under one hold of its stripe */
 
 struct appender *appender_new(struct store *store)
 {
@@ -44,6 +42,11 @@ void appender_free(struct appender *appender)
     mem_free(appender);
 }
 
+enum duplicate_rule appender_rule(const struct appender *appender)
+{
+    return appender->store->options.duplicates;
+}
+
 static void reserve(struct appender *appender, size_t entries)
 {
     if (appender->found_cap >= entries)
@@ -52,28 +55,6 @@ static void reserve(struct appender *appender, size_t entries)
     appender->found = mem_realloc(appender->found, appender->found_cap * sizeof(*appender->found));
     appender->keys = mem_realloc(appender->keys, appender->found_cap * sizeof(*appender->keys));
     appender->again = mem_realloc(appender->again, appender->found_cap * sizeof(*appender->again));
-}
-
-/* One push on its way through the passes. */
-struct push {
-    struct appender *appender;
-    struct store *store;
-    const struct batch *batch;
-    struct append_result *result;
-    int64_t latest_ms; /* bound for samples of the future */
-    uint32_t now_s;
-    uint32_t version;
-    bool edits_full; /* late samples take too much memory */
-    uint64_t stored; /* new samples, without repeats */
-    uint64_t late;   /* of these, not newer than the newest of their series */
-    int64_t heads_opened;
-    int64_t chunks_completed;
-    bool repeats; /* samples were accepted that are stored already, but perhaps not logged */
-};
-
-static bool is_refusal(struct block_value value)
-{
-    return value.id >= BLOCK_REFUSED;
 }
 
 static void refuse_entry(struct push *push, size_t i, enum refusal reason, const char *why)
@@ -145,10 +126,10 @@ static int find_all(struct push *push, struct error *err)
     return 0;
 }
 
-/* Locks the stripe of the series that the value names; NULL (nothing locked) if it is gone. */
-static struct series *lock_series(struct series_map *map, struct block_value value,
-                                  struct stripe **stripe) TIDE_NO_LOCK_CHECK
+struct series *push_lock_series(struct push *push, struct block_value value,
+                                struct stripe **stripe) TIDE_NO_LOCK_CHECK
 {
+    struct series_map *map = &push->store->map;
     struct series *series = series_map_lock_id(map, value.id, stripe);
 
     if (series == NULL)
@@ -159,8 +140,8 @@ static struct series *lock_series(struct series_map *map, struct block_value val
     return NULL;
 }
 
-static void refuse_sample(struct push *push, size_t i, enum refusal reason, int64_t time_ms,
-                          int64_t last_ms)
+void push_refuse_sample(struct push *push, size_t i, enum refusal reason, int64_t time_ms,
+                        int64_t bound_ms)
 {
     const struct batch_entry *entry = &push->batch->entries[i];
     static const char *const texts[] = {
@@ -173,7 +154,7 @@ static void refuse_sample(struct push *push, size_t i, enum refusal reason, int6
 
     append_result_refuse(push->result, reason, 1, (uint32_t)i, entry->line,
                          "sample at %" PRId64 " ms: %s %" PRId64 " ms", time_ms, texts[reason],
-                         last_ms);
+                         bound_ms);
 }
 
 /* NaN equals NaN whatever the payload, as in 1.x; other values by their bits but for signed 0. */
@@ -187,7 +168,7 @@ static void judge_late(struct push *push, size_t i, struct series *series, int64
                        double value)
 {
     if (time_ms < series->last_ms) {
-        refuse_sample(push, i, REFUSED_OUT_OF_ORDER, time_ms, series->last_ms);
+        push_refuse_sample(push, i, REFUSED_OUT_OF_ORDER, time_ms, series->last_ms);
         return;
     }
     if (!series->value_known)
@@ -196,14 +177,27 @@ static void judge_late(struct push *push, size_t i, struct series *series, int64
         push->result->accepted++;
         push->repeats = true;
     } else {
-        refuse_sample(push, i, REFUSED_DUPLICATE, time_ms, series->last_ms);
+        push_refuse_sample(push, i, REFUSED_DUPLICATE, time_ms, series->last_ms);
     }
 }
 
-static bool is_repeat(const struct series *series, int64_t time_ms, double value)
+bool push_is_repeat(const struct series *series, int64_t time_ms, double value)
 {
     return time_ms == series->last_ms && series->value_known &&
            double_bits(series->last_value) == double_bits(value);
+}
+
+int push_refuse_late(struct error *err)
+{
+    return error_set(err, ERR_BUSY, "too many late samples wait to be merged: try again");
+}
+
+void push_note_late(struct push *push, struct series *series, int64_t time_ms, double value)
+{
+    log_late_put(push->appender->log, series, time_ms, value, push->rule);
+    push->stored++;
+    push->late++;
+    push->result->late++;
 }
 
 /* A sample at or before the newest one. 0, or -1: no room for more of these. */
@@ -216,25 +210,22 @@ static int apply_late(struct push *push, size_t i, struct series *series, int64_
         judge_late(push, i, series, time_ms, value);
         return 0;
     }
-    if (is_repeat(series, time_ms, value)) {
+    if (push_is_repeat(series, time_ms, value)) {
         push->result->accepted++;
         push->repeats = true;
         return 0;
     }
     if ((uint64_t)series->last_ms - (uint64_t)time_ms > (uint64_t)options->out_of_order_ms) {
-        refuse_sample(push, i, REFUSED_TOO_OLD, time_ms, series->last_ms);
+        push_refuse_sample(push, i, REFUSED_TOO_OLD, time_ms, series->last_ms);
         return 0;
     }
-    if (edits_puts(series) >= EDITS_MAX_PUTS || push->edits_full)
-        return error_set(err, ERR_BUSY, "too many late samples wait to be merged: try again");
+    if (push->edits_full || !edits_have_room(series, time_ms))
+        return push_refuse_late(err);
     push->result->accepted++;
-    if (edits_put(push->store, series, time_ms, value, options->duplicates)) {
-        log_late_put(push->appender->log, series, time_ms, value, options->duplicates);
-        push->stored++;
-        push->late++;
-    } else {
+    if (edits_put(push->store, series, time_ms, value, push->rule))
+        push_note_late(push, series, time_ms, value);
+    else
         push->repeats = true;
-    }
     return 0;
 }
 
@@ -247,6 +238,30 @@ static void note_completed(struct push *push, struct series *series, int complet
     }
 }
 
+static inline int put_newest(struct push *push, struct series *series, int64_t time_ms,
+                             double value, struct error *err)
+{
+    bool was_open = series_has_head(series);
+    int completed = series_append(&push->store->pool, series, push->store->options.chunk_encoding,
+                                  time_ms, value, err);
+
+    if (TIDE_UNLIKELY(completed < 0))
+        return -1;
+    log_batch_put(push->appender->log, series, time_ms, value);
+    push->result->accepted++;
+    push->stored++;
+    push->heads_opened += !was_open;
+    if (completed > 0)
+        note_completed(push, series, completed);
+    return 0;
+}
+
+int push_put_newest(struct push *push, struct series *series, int64_t time_ms, double value,
+                    struct error *err)
+{
+    return put_newest(push, series, time_ms, value, err);
+}
+
 /* Samples `from` to `to` of the entry, under the stripe of the series. 0, or -1: the head is
  * broken. */
 static int apply_samples(struct push *push, size_t i, uint32_t from, uint32_t to,
@@ -255,15 +270,11 @@ static int apply_samples(struct push *push, size_t i, uint32_t from, uint32_t to
     const struct batch_entry *entry = &push->batch->entries[i];
     const int64_t *times = push->batch->times_ms + entry->first_sample;
     const double *values = push->batch->values + entry->first_sample;
-    struct log_batch *log = push->appender->log;
 
     series->arrival_s = push->now_s;
     for (uint32_t k = from; k < to; k++) {
-        bool was_open = series_has_head(series);
-        int completed;
-
         if (TIDE_UNLIKELY(times[k] > push->latest_ms)) {
-            refuse_sample(push, i, REFUSED_FUTURE, times[k], push->latest_ms);
+            push_refuse_sample(push, i, REFUSED_FUTURE, times[k], push->latest_ms);
             continue;
         }
         if (TIDE_UNLIKELY(series->has_samples && times[k] <= series->last_ms)) {
@@ -271,18 +282,19 @@ static int apply_samples(struct push *push, size_t i, uint32_t from, uint32_t to
                 return -1;
             continue;
         }
-        completed = series_append(&push->store->pool, series, push->store->options.chunk_encoding,
-                                  times[k], values[k], err);
-        if (TIDE_UNLIKELY(completed < 0))
+        if (TIDE_UNLIKELY(put_newest(push, series, times[k], values[k], err) != 0))
             return -1;
-        log_batch_put(log, series, times[k], values[k]);
-        push->result->accepted++;
-        push->stored++;
-        push->heads_opened += !was_open;
-        if (completed > 0)
-            note_completed(push, series, completed);
     }
     return 0;
+}
+
+int push_judge_series(struct push *push, struct series *series, int result, struct error *err)
+{
+    if (result != 0 && err->code == ERR_CORRUPT && !series->broken)
+        series->broken = damage_list_put(&push->store->damage, series->fp, err->text);
+    if (series->broken)
+        return error_set(err, ERR_BUSY, "series %016" PRIx64 " is being quarantined", series->fp);
+    return result;
 }
 
 /* The reading of `series` and `head` is a hint: slabs stay mapped, and nothing is believed. */
@@ -318,17 +330,14 @@ __attribute__((no_sanitize("thread", "address"))) static void fetch_ahead(const 
 static int apply_slice(struct push *push, size_t i, uint32_t from, uint32_t to, struct error *err)
 {
     struct stripe *stripe;
-    struct series *series = lock_series(&push->store->map, push->appender->found[i], &stripe);
+    struct series *series = push_lock_series(push, push->appender->found[i], &stripe);
     int result = 0;
 
     if (series == NULL)
         return 1;
     if (!series->broken)
         result = apply_samples(push, i, from, to, series, err);
-    if (result != 0 && err->code == ERR_CORRUPT && !series->broken)
-        series->broken = damage_list_put(&push->store->damage, series->fp, err->text);
-    if (series->broken)
-        result = error_set(err, ERR_BUSY, "series %016" PRIx64 " is being quarantined", series->fp);
+    result = push_judge_series(push, series, result, err);
     lock_release(&stripe->stripe_lock);
     return result;
 }
@@ -361,7 +370,9 @@ static int apply_and_log(struct push *push, const size_t *entries, size_t count,
 
     if (log_batch_enter(appender->log, err) != 0)
         return -1;
-    for (size_t k = 0; k < count && result == 0; k++) {
+    if (push->import)
+        result = import_entries(push, entries, count, err);
+    for (size_t k = 0; k < count && result == 0 && !push->import; k++) {
         size_t i = entries != NULL ? entries[k] : k;
 
         if (entries == NULL)
@@ -423,21 +434,10 @@ static void count_push(struct push *push, const uint64_t *refused_before)
     }
 }
 
-int store_append(struct appender *appender, const struct batch *batch, struct append_result *result,
-                 struct error *err)
+static int run_push(struct push *push, struct error *err)
 {
-    struct store *store = appender->store;
+    struct store *store = push->store;
     uint64_t refused_before[REFUSED_REASONS];
-    struct push push = {
-        .appender = appender,
-        .store = store,
-        .batch = batch,
-        .result = result,
-        .now_s = store_now_s(store),
-        .version = policy_version(store),
-        .edits_full = gauge_read(&store->counters.edit_bytes) >
-                      store->options.memory_target_bytes / EDITS_SHARE,
-    };
     int status;
 
     if (__atomic_load_n(&store->read_only, __ATOMIC_RELAXED))
@@ -445,14 +445,54 @@ int store_append(struct appender *appender, const struct batch *batch, struct ap
     if (__atomic_load_n(&store->throttled, __ATOMIC_RELAXED))
         return error_set(err, ERR_BUSY, "out of memory_target until chunks are on disk: try again");
     if (__builtin_add_overflow(clock_wall_ms(store->clock), store->options.limits.future_ms,
-                               &push.latest_ms))
-        push.latest_ms = TIDE_LATEST_MS;
-    memcpy(refused_before, result->refused, sizeof(refused_before));
-    reserve(appender, batch->entry_count);
-    appender->again_count = 0;
-    status = find_all(&push, err);
+                               &push->latest_ms))
+        push->latest_ms = TIDE_LATEST_MS;
+    memcpy(refused_before, push->result->refused, sizeof(refused_before));
+    reserve(push->appender, push->batch->entry_count);
+    push->appender->again_count = 0;
+    status = find_all(push, err);
     if (status == 0)
-        status = apply_all(&push, err);
-    count_push(&push, refused_before);
+        status = apply_all(push, err);
+    count_push(push, refused_before);
+    return status;
+}
+
+static struct push begin_push(struct appender *appender, const struct batch *batch,
+                              struct append_result *result)
+{
+    struct store *store = appender->store;
+
+    return (struct push){
+        .appender = appender,
+        .store = store,
+        .batch = batch,
+        .result = result,
+        .now_s = store_now_s(store),
+        .version = policy_version(store),
+        .rule = store->options.duplicates,
+        .edits_full = edits_are_full(store),
+    };
+}
+
+int store_append(struct appender *appender, const struct batch *batch, struct append_result *result,
+                 struct error *err)
+{
+    struct push push = begin_push(appender, batch, result);
+
+    return run_push(&push, err);
+}
+
+int store_import(struct appender *appender, const struct batch *batch, enum duplicate_rule rule,
+                 struct append_result *result, struct error *err)
+{
+    struct push push = begin_push(appender, batch, result);
+    uint64_t late = result->late;
+    int status;
+
+    push.import = true;
+    push.rule = rule;
+    status = run_push(&push, err);
+    if (result->late != late && appender->store->merges != NULL)
+        result->ticket.merge = merge_queue_promise(appender->store->merges);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "base/error.h"
 #include "store/batch.h"
+#include "store/edit_list.h"
 
 enum refusal {
     REFUSED_OUT_OF_ORDER, /* older than the series' newest sample (out_of_order 0) */
@@ -39,11 +40,15 @@ struct refusal_example {
 struct append_ticket {
     uint64_t position; /* in the log, behind all that the push changed */
     uint64_t barrier;  /* repeats were accepted: the batches begun up to this number come first */
+    uint64_t merge; /* an import brought late samples: the merges begun up to this number are done
+                     */
 };
 
 struct append_result {
     struct append_ticket ticket; /* of all appends into this result; store_is_durable */
     uint64_t accepted;           /* stored, or identical to what is stored */
+    uint64_t late;               /* of these, not newer than the newest of their series */
+    uint64_t expiring;           /* imported, and so old that storage.retention will drop it */
     uint64_t refused[REFUSED_REASONS];
     struct refusal_example examples[APPEND_EXAMPLES];
     size_t example_count;
@@ -61,6 +66,8 @@ struct appender;
 /** Scratch of one pushing thread; one owner, not thread-safe. */
 struct appender *appender_new(struct store *store);
 void appender_free(struct appender *appender);
+/** The store's rule for two values at one time. */
+enum duplicate_rule appender_rule(const struct appender *appender);
 
 /**
  * Appends all samples of a batch; bad ones are refused one by one, good ones stay.
@@ -72,6 +79,34 @@ void appender_free(struct appender *appender);
  */
 TIDE_NODISCARD int store_append(struct appender *appender, const struct batch *batch,
                                 struct append_result *result, struct error *err);
+
+/**
+ * The same for samples of any age, whatever the window: sorted by series and time, what is newer
+ * than the newest of its series is pushed, all else merged into the series files soon. Counts in
+ * result->expiring what the default retention will drop.
+ *
+ * @param rule  where a late sample meets another; DUPLICATE_FIRST keeps what is there
+ * @return as store_append; BUSY also while too many late samples wait for their merge
+ */
+TIDE_NODISCARD int store_import(struct appender *appender, const struct batch *batch,
+                                enum duplicate_rule rule, struct append_result *result,
+                                struct error *err);
+
+#ifndef TIDE_CDEF
+/** Is there nothing to wait for? */
+static inline bool append_ticket_is_empty(const struct append_ticket *ticket)
+{
+    return ticket->position == 0 && ticket->barrier == 0 && ticket->merge == 0;
+}
+/** Raises a ticket so that it also waits for another. */
+static inline void append_ticket_raise(struct append_ticket *ticket,
+                                       const struct append_ticket *other)
+{
+    ticket->position = TIDE_MAX(ticket->position, other->position);
+    ticket->barrier = TIDE_MAX(ticket->barrier, other->barrier);
+    ticket->merge = TIDE_MAX(ticket->merge, other->merge);
+}
+#endif
 
 /**
  * Is everything that a ticket stands for as durable as wal.sync promises? An answer leaves only

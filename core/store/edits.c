@@ -29,6 +29,15 @@ uint32_t edits_puts(const struct series *series)
     return edits == NULL ? 0 : edits->pending.put_count + edits->merging.put_count;
 }
 
+bool edits_have_room(const struct series *series, int64_t time_ms)
+{
+    const struct series_edits *edits = series->edits;
+
+    return edits == NULL || edits->pending.put_count < EDITS_MAX_MOVED ||
+           edits->pending.put_count - edit_list_puts_before(&edits->pending, time_ms) <
+               EDITS_MAX_MOVED;
+}
+
 static struct tally tally_of(const struct series *series)
 {
     const struct series_edits *edits = series->edits;
@@ -124,6 +133,12 @@ bool edits_capture(const struct series *series, struct edit_list *out)
     return true;
 }
 
+bool edits_are_full(const struct store *store)
+{
+    return gauge_read(&store->counters.edit_bytes) >
+           store->options.memory_target_bytes / EDITS_SHARE;
+}
+
 /* --- the queue for a merge
  * ------------------------------------------------------------------------ */
 
@@ -142,6 +157,13 @@ static void queue_for(struct store *store, struct series *series, enum merge_urg
         return;
     series->edits->queued = (uint8_t)(urgency + 1);
     merge_queue_put(store->merges, series->id, store_now_s(store) + MERGE_WAIT_S, urgency);
+}
+
+void edits_retry(struct store *store, struct series *series)
+{
+    series->edits->queued = 0;
+    if (concerns_file(series))
+        queue_for(store, series, MERGE_NEXT);
 }
 
 void edits_settle(struct store *store, struct series *series)
@@ -248,6 +270,9 @@ void edits_put_sorted(struct store *store, struct series *series, const int64_t 
     edit_list_put_sorted(&need_edits(store, series)->pending, memory_of(store, series), times_ms,
                          values, count, rule);
     count_change(store, series, before);
+    relieve(store, series, times_ms[count - 1]);
+    if (series->edits != NULL && concerns_file(series))
+        queue_for(store, series, MERGE_NEXT);
 }
 
 bool edits_mark(struct store *store, struct series *series, int64_t from_ms, int64_t to_ms)
@@ -303,7 +328,7 @@ void edits_end_merge(struct store *store, struct series *series, bool done)
         edits->pending = edits->merging;
         edits->merging = (struct edit_list){0};
         count_change(store, series, before);
-        edits_settle(store, series);
+        edits_retry(store, series);
         return;
     }
     edit_list_destroy(&edits->merging, memory);

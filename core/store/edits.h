@@ -26,10 +26,14 @@
 
 struct store;
 
-/* More puts than this in one series: late samples wait for the merge (ERR_BUSY). */
-#define EDITS_MAX_PUTS 16384
+/* A late sample that would move more puts of its series than this waits for their merge
+ * (ERR_BUSY). */
+#define EDITS_MAX_MOVED 16384
 /* All late samples that wait may take one part in so many of memory_target. */
 #define EDITS_SHARE 8
+
+/** Late samples take too much memory: no more of them are taken. */
+bool edits_are_full(const struct store *store);
 
 struct series_edits {
     struct edit_list pending;
@@ -47,6 +51,8 @@ int64_t edits_memory_from(const struct series *series);
 int64_t edits_first_ms(const struct series *series);
 /** Number of puts that wait, in both layers. */
 uint32_t edits_puts(const struct series *series);
+/** May a late sample of this time be put now? False: only after a merge. */
+bool edits_have_room(const struct series *series, int64_t time_ms);
 
 /**
  * Puts a sample into the past of a series, or at its newest time; a later one is its newest then.
@@ -57,8 +63,8 @@ uint32_t edits_puts(const struct series *series);
  */
 bool edits_put(struct store *store, struct series *series, int64_t time_ms, double value,
                enum duplicate_rule rule);
-/** The same for many, strictly increasing in time; not one of them later than last_ms. The caller
- * folds or merges. */
+/** The same for many, strictly increasing in time; not one of them later than last_ms. What lies in
+ * the range of the file is for the next merge. */
 void edits_put_sorted(struct store *store, struct series *series, const int64_t *times_ms,
                       const double *values, size_t count, enum duplicate_rule rule);
 /**
@@ -75,6 +81,9 @@ bool edits_mark(struct store *store, struct series *series, int64_t from_ms, int
 void edits_fold(struct store *store, struct series *series);
 /** After chunks became persisted: what is in the range of the file now is queued for a merge. */
 void edits_settle(struct store *store, struct series *series);
+
+/** It could not be merged: it is for the next round. */
+void edits_retry(struct store *store, struct series *series);
 
 /** What only the log can hold: both layers as one list, into an empty list on the heap (NULL
  * pool). False: nothing. For a checkpoint, after edits_fold. */

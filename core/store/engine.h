@@ -244,6 +244,8 @@ struct merge_queue {
     uint32_t *next; /* whatever the time */
     size_t next_count;
     size_t next_cap;
+    uint64_t promised; /* merges of all that was in the queue, by number */
+    uint64_t kept;     /* atomic */
 };
 
 void merge_queue_init(struct merge_queue *queue);
@@ -251,6 +253,14 @@ void merge_queue_destroy(struct merge_queue *queue);
 /** `due_s`: for MERGE_WAITS; never less than that of the ticket before. */
 void merge_queue_put(struct merge_queue *queue, uint32_t id, uint32_t due_s,
                      enum merge_urgency urgency);
+/** A number that is kept once all that is in the queue now for the next merge is in the files. */
+uint64_t merge_queue_promise(struct merge_queue *queue);
+/** The newest number; 0: none. When all that was there is merged: merge_queue_keep. */
+uint64_t merge_queue_promised(struct merge_queue *queue);
+void merge_queue_keep(struct merge_queue *queue, uint64_t number);
+/** Does something wait for the next merge? */
+bool merge_queue_holds_next(struct merge_queue *queue);
+bool merge_queue_has_kept(const struct merge_queue *queue, uint64_t number);
 /** Takes at most `max` ids that are due (`all`: or not). */
 size_t merge_queue_take(struct merge_queue *queue, uint32_t now_s, bool all, uint32_t *ids,
                         size_t max);

@@ -157,7 +157,12 @@ int store_is_durable(struct store *store, struct append_ticket *ticket, struct e
 {
     struct store_log *log = store->log;
 
-    if (log == NULL || (ticket->position == 0 && ticket->barrier == 0))
+    if (ticket->merge != 0) {
+        if (!merge_queue_has_kept(store->merges, ticket->merge))
+            return 0;
+        ticket->merge = 0;
+    }
+    if (log == NULL || append_ticket_is_empty(ticket))
         return 1;
     if (is_dead(log))
         return say_dead(err);

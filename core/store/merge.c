@@ -8,6 +8,7 @@
 #include "store/folder.h"
 #include "store/log.h"
 #include "store/merge_file.h"
+#include "store/store_log.h"
 
 #define ROUND_SERIES 256
 #define RETRY_S 5
@@ -15,6 +16,7 @@
 struct merge_item {
     struct file_merge file;
     bool failed;
+    bool uncertain; /* its new file may have taken the name though that was said to have failed */
 };
 
 struct merge_work {
@@ -37,8 +39,7 @@ static void take_series(struct store *store, struct series *series, struct merge
     if (series->archived || series->broken || series->edits == NULL)
         return;
     if (series->busy) { /* its file is in other hands */
-        series->edits->queued = 0;
-        edits_settle(store, series);
+        edits_retry(store, series);
         work->busy++;
         return;
     }
@@ -82,6 +83,16 @@ static void settle_chunks(struct store *store, struct series *series, struct fil
     series_mark_dirty(store, series);
 }
 
+/* Nothing is known of the file any more but what its times say. */
+static void forget_file(struct store *store, struct series *series)
+{
+    gauge_count(&store->counters.chunks, -(int64_t)series->persisted);
+    series_drop_chunks(&store->pool, series, series->persisted);
+    series->file_chunks = FILE_CHUNKS_UNKNOWN;
+    series->mtime_ns = MTIME_UNKNOWN;
+    series_mark_dirty(store, series);
+}
+
 static bool is_empty(const struct series *series)
 {
     return series->file_chunks == 0 && series->chunk_count == 0 && !series_has_head(series) &&
@@ -99,6 +110,8 @@ static void settle_series(struct store *store, struct stripe *stripe, struct ser
         settle_chunks(store, series, file);
     else if (!item->failed)
         counter_add(&store->counters.merges_equal, 1);
+    if (item->uncertain)
+        forget_file(store, series);
     edits_end_merge(store, series, !item->failed);
     if (!item->failed && file->result != MERGE_EQUAL)
         series->first_ms = TIDE_MIN(series->first_ms, edits_first_ms(series));
@@ -169,16 +182,18 @@ static size_t write_all(struct store *store, struct merge_work *work, struct err
     return changed;
 }
 
-/* From here on the new files hold, whatever happens; that they are named is durable after the
- * second sync only, so until then the log must not forget what was merged. */
+/* From here on the new files hold, and their bytes are durable; their names are only after the
+ * second sync, or that of the next checkpoint: until then the log does not forget. */
 static void publish_all(struct store *store, struct merge_work *work, struct error *err)
 {
     for (size_t i = 0; i < work->count; i++) {
         struct merge_item *item = &work->items[i];
 
         if (!item->failed && item->file.result != MERGE_EQUAL &&
-            file_merge_publish(&item->file, err) != 0)
+            file_merge_publish(&item->file, err) != 0) {
+            item->uncertain = true;
             report_failure(store, item, err);
+        }
     }
 }
 
@@ -196,8 +211,8 @@ static bool change_files(struct store *store, struct merge_work *work, struct er
     publish_all(store, work, err);
     if (volume->sync_all(volume, err) == 0)
         return true;
-    log_error("new series files are named, but not durably", "problem=\"%s\"", err->text);
-    __atomic_store_n(&store->folder->inconsistent, 1, __ATOMIC_RELAXED);
+    log_error("new series files are named, but not durably: the log keeps what they hold",
+              "problem=\"%s\"", err->text);
     return false;
 }
 
@@ -265,12 +280,16 @@ static int merge_round(struct store *store, bool all, uint64_t *merged, struct e
 
 int merge_due(struct store *store, bool pressed, struct error *err)
 {
-    uint64_t merged;
+    uint64_t promised = merge_queue_promised(store->merges), merged;
 
     do {
         if (merge_round(store, pressed, &merged, err) != 0)
             return -1;
     } while (merged != 0);
+    if (merge_queue_has_kept(store->merges, promised) || merge_queue_holds_next(store->merges))
+        return 0;
+    merge_queue_keep(store->merges, promised);
+    store_log_tell(store); /* imports wait for it */
     return 0;
 }
 

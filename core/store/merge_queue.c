@@ -49,6 +49,46 @@ void merge_queue_put(struct merge_queue *queue, uint32_t id, uint32_t due_s,
     lock_release(&queue->leaf_lock);
 }
 
+uint64_t merge_queue_promise(struct merge_queue *queue)
+{
+    uint64_t number;
+
+    lock_acquire(&queue->leaf_lock);
+    number = ++queue->promised;
+    lock_release(&queue->leaf_lock);
+    return number;
+}
+
+uint64_t merge_queue_promised(struct merge_queue *queue)
+{
+    uint64_t number;
+
+    lock_acquire(&queue->leaf_lock);
+    number = queue->promised;
+    lock_release(&queue->leaf_lock);
+    return number;
+}
+
+bool merge_queue_holds_next(struct merge_queue *queue)
+{
+    bool holds;
+
+    lock_acquire(&queue->leaf_lock);
+    holds = queue->next_count != 0;
+    lock_release(&queue->leaf_lock);
+    return holds;
+}
+
+void merge_queue_keep(struct merge_queue *queue, uint64_t number)
+{
+    __atomic_store_n(&queue->kept, number, __ATOMIC_RELEASE);
+}
+
+bool merge_queue_has_kept(const struct merge_queue *queue, uint64_t number)
+{
+    return __atomic_load_n(&queue->kept, __ATOMIC_ACQUIRE) >= number;
+}
+
 size_t merge_queue_take(struct merge_queue *queue, uint32_t now_s, bool all, uint32_t *ids,
                         size_t max)
 {

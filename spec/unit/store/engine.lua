@@ -94,11 +94,30 @@ function engine.block(labels)
   return table.concat(out)
 end
 
+-- A value is a number, or the bits of one as uint64_t: LuaJIT keeps no NaN as it is.
+local function add_sample(batch, time, value)
+  local is_bits = type(value) == "cdata"
+  C.batch_add_sample(batch, time, is_bits and 0 or value)
+  if is_bits then
+    ffi.cast("uint64_t *", batch.values)[tonumber(batch.sample_count) - 1] = value
+  end
+end
+
 local parser = ffi.cast("label_parser *", C.label_parse_pairs)
 
 -- entries: { { labels, { t, v }, { t, v }, ... }, ... }; labels a table or a block.
--- Returns accepted and a table of refusals by reason, examples as a list of texts.
-function Store:push(entries)
+-- Returns accepted and a table of refusals by reason, examples as a list of texts, the result.
+function Store:push(entries) return self:append(entries, C.store_append) end
+
+-- The same for samples of any age; `rule` is an enum duplicate_rule, by default the store's.
+function Store:import(entries, rule)
+  rule = rule or C.appender_rule(self.appender)
+  return self:append(entries, function(appender, batch, result, err)
+    return C.store_import(appender, batch, rule, result, err)
+  end)
+end
+
+function Store:append(entries, call)
   local batch = ffi.new("struct batch")
   local result = ffi.new("struct append_result")
   local err = tide.error()
@@ -108,10 +127,10 @@ function Store:push(entries)
     local block = type(entry[1]) == "table" and engine.block(entry[1]) or entry[1]
     keep[#keep + 1] = block
     C.batch_add_entry(batch, ffi.cast("const uint8_t *", block), #block, line)
-    for i = 2, #entry do C.batch_add_sample(batch, entry[i][1], entry[i][2]) end
+    for i = 2, #entry do add_sample(batch, entry[i][1], entry[i][2]) end
   end
   C.append_result_init(result)
-  local status = C.store_append(self.appender, batch, result, err)
+  local status = call(self.appender, batch, result, err)
   C.batch_destroy(batch)
   self.ticket = result.ticket
   assert(#keep == #entries) -- the blocks were alive during the call
@@ -124,7 +143,7 @@ function Store:push(entries)
   for i = 0, tonumber(result.example_count) - 1 do
     examples[i + 1] = ffi.string(result.examples[i].text)
   end
-  return tonumber(result.accepted), refused, examples
+  return tonumber(result.accepted), refused, examples, result
 end
 
 -- Waits until the last push is as durable as wal_sync promises.
@@ -197,6 +216,19 @@ function Store:query(matchers, from_ms, to_ms)
     local samples = {}
     for i = 0, tonumber(columns.len) - 1 do
       samples[i + 1] = { tonumber(columns.times_ms[i]), columns.values[i] }
+    end
+    found[text] = samples
+  end)
+  return found
+end
+
+-- The same with values as bits (uint64_t).
+function Store:query_bits(matchers, from_ms, to_ms)
+  local found = {}
+  self:each(matchers, from_ms, to_ms, function(_, columns, text)
+    local samples, bits = {}, ffi.cast("uint64_t *", columns.values)
+    for i = 0, tonumber(columns.len) - 1 do
+      samples[i + 1] = { tonumber(columns.times_ms[i]), bits[i] }
     end
     found[text] = samples
   end)

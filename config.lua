@@ -154,6 +154,9 @@ return {
     -- Memory of the scripts, in each thread that runs them.
     -- (size, 1MiB to 4GiB)
     -- script_memory = "16MiB",
+    -- Time for one run of a timer, a recording or alerting rule, or a rule on an event.
+    -- (duration, 100ms to 10m)
+    -- script_timer_time = "10s",
     -- So many failures of a rule in a row suspend it until the next reload.
     -- (integer, 1 to 1000000000)
     -- script_errors = 10,
@@ -169,6 +172,23 @@ return {
     -- when a PUT or DELETE takes them away.
     -- (integer, 1 to 1000000000)
     -- group_series = 100000,
+  },
+
+  -- Where alerts of scripts are told.
+  alerts = {
+    -- URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts), with
+    -- commas between. Empty: none.
+    -- (path)
+    -- webhooks = "",
+    -- Time for one post of alerts; what is not taken is tried again.
+    -- (duration, 100ms to 10m)
+    -- timeout = "10s",
+    -- Alerts that go on firing are told again after so long.
+    -- (duration, 1s to 1d)
+    -- resend = "1m",
+    -- This server's address in alerts; empty: that of the first listener.
+    -- (path)
+    -- url = "",
   },
 
   -- The HTTP server.

@@ -11,14 +11,17 @@
 #include <malloc.h>
 
 #include "base/clock.h"
+#include "base/fetch.h"
 #include "base/logger.h"
 #include "base/metrics.h"
 #include "base/notify.h"
 #include "base/thread.h"
 #include "http/http_server.h"
 #include "promql/running.h"
+#include "script/host.h"
 #include "script/rulebook.h"
 #include "script/sandbox.h"
+#include "script/scheduler.h"
 #include "store/store.h"
 #include "version.h"
 
@@ -36,8 +39,9 @@ struct server {
     struct http_server *http;
     struct store *store;
     struct running_queries *running;
-    struct rulebook *rules; /* NULL: no scripts are configured */
-    struct thread opener;   /* opens the store while the main thread listens for signals */
+    struct rulebook *rules; /* always there; without scripts it has no rules */
+    struct scheduler *scheduler;
+    struct thread opener; /* opens the store while the main thread listens for signals */
     sigset_t signals;
     struct lock reload_lock; /* one reload at a time */
     struct error open_error;
@@ -100,10 +104,13 @@ static int open_rules(struct server *server, struct error *err)
         .metrics = server->metrics,
     };
 
-    if (config->scripts[0] == '\0')
-        return 0;
     server->rules = rulebook_open(&options, err);
     return server->rules != NULL ? 0 : -1;
+}
+
+static bool has_scripts(const struct server *server)
+{
+    return server->config->scripts[0] != '\0';
 }
 
 /* The configuration as it is now: what of it may change. */
@@ -190,7 +197,8 @@ static int start_http(struct server *server, struct error *err)
     options.metrics = server->metrics;
     server->running = running_queries_new(server->config->query.log_slower_than_ms * 1000000);
     options.running = server->running;
-    options.rules = server->rules;
+    if (has_scripts(server))
+        options.rules = server->rules;
     options.reload = reload;
     options.reload_ctx = server;
     server->http = http_server_start(&options, err);
@@ -203,17 +211,54 @@ static void *open_store(void *arg)
     struct store_options options;
 
     fill_store_options(&options, server->config, server->metrics);
-    if (server->rules != NULL)
+    if (has_scripts(server))
         options.policy = rulebook_policy(server->rules);
     server->store = store_open(&options, &server->progress, &server->open_error);
     kill(getpid(), SIGUSR1);
     return NULL;
 }
 
+/* The scripts may act from now on. */
+static void start_scripts(struct server *server)
+{
+    const struct config *config = server->config;
+    char url[1024];
+    const char *unix_socket;
+    struct script_host host = {
+        .store = server->store,
+        .running = server->running,
+        .lookback_ms = config->query.lookback_ms,
+        .query_timeout_ms = config->query.timeout_ms,
+        .query_max_samples = (size_t)config->query.max_samples,
+        .query_max_series = (size_t)config->query.max_series,
+        .data_dir = config->data,
+    };
+    struct scheduler_options options = {
+        .book = server->rules,
+        .time_ms = config->limits.script_timer_time_ms,
+        .webhooks = config->alerts.webhooks,
+        .webhook_timeout_ms = config->alerts.timeout_ms,
+        .resend_ms = config->alerts.resend_ms,
+        .source_url = config->alerts.url,
+        .metrics = server->metrics,
+    };
+    struct error err;
+
+    rulebook_attach(server->rules, &host);
+    if (config->alerts.url[0] == '\0') {
+        fetch_address(http_server_address(server->http, 0), url, sizeof(url), &unix_socket);
+        options.source_url = url;
+    }
+    server->scheduler = scheduler_start(&options, &err);
+    if (server->scheduler == NULL)
+        log_error("timers and alerts do not run", "error=\"%s\"", err.text);
+}
+
 static void announce(struct server *server, int64_t begin_ns)
 {
     struct store_stats stats;
 
+    start_scripts(server);
     http_server_open(server->http, server->store);
     store_stats_get(server->store, &stats);
     log_info("ready", "series=%" PRIu64 " archived=%" PRIu64 " data=%s took_ms=%" PRId64,
@@ -290,6 +335,8 @@ static int stop(struct server *server)
     int result = 0;
 
     http_server_stop(server->http);
+    scheduler_stop(server->scheduler);
+    rulebook_attach(server->rules, NULL);
     if (server->store != NULL && store_close(server->store, &err) != 0) {
         log_error("could not stop cleanly; the next start recovers", "error=\"%s\"", err.text);
         result = -1;

@@ -58,8 +58,6 @@ static const struct http_route routes[] = {
     {"/api/v1/export",              GET | POST, HTTP_ROLE_READ,   POOL,   route_export, NULL},
     {"/api/v1/metadata",            GET,        HTTP_ROLE_READ,   POOL,   route_metadata, NULL},
     {"/api/v1/query_exemplars",     GET | POST, HTTP_ROLE_READ,   0,      route_nothing, NULL},
-    {"/api/v1/rules",               GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
-    {"/api/v1/alerts",              GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
     {"/api/v1/targets",             GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
     {"/api/v1/targets/metadata",    GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
     {"/api/v1/scrape_pools",        GET,        HTTP_ROLE_READ,   0,      route_nothing, NULL},
@@ -75,6 +73,8 @@ static const struct http_route routes[] = {
 
     {"/api/v1/status/queries",      GET,        HTTP_ROLE_ADMIN,  ALWAYS, route_queries, NULL},
     {"/api/v1/admin/queries/kill",  POST,       HTTP_ROLE_ADMIN,  ALWAYS, route_kill_query, NULL},
+    {"/api/v1/rules",               GET,        HTTP_ROLE_READ,   POOL,   route_rules, NULL},
+    {"/api/v1/alerts",              GET,        HTTP_ROLE_READ,   POOL,   route_alerts, NULL},
     {"/-/reload",                   POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_reload, NULL},
     {"/api/v1/status/scripts",      GET,        HTTP_ROLE_ADMIN,  0,      route_scripts, NULL},
     {"/api/v1/status/buildinfo",    GET,        HTTP_ROLE_READ,   ALWAYS, status_buildinfo, NULL},

@@ -11,6 +11,7 @@
 #include "http/read_door.h"
 #include "http/request_params.h"
 #include "promql/running.h"
+#include "script/functions.h"
 #include "wire/result_json.h"
 
 /* What a query answers, kept while it is streamed. */
@@ -274,11 +275,17 @@ static void execute(struct http_request *request, struct http_reply *reply, stru
     int64_t start_ns = clock_mono_ns(clock_system()), parsed_ns;
     struct read_door door;
     struct error err;
-    struct query_tree *tree =
-        promql_parse(query->text, query->len, query->options, query->regexes, &err);
+    struct rule_functions functions;
+    struct promql_options options = {0};
+    struct query_tree *tree;
 
+    rule_functions_begin(&functions, request->site->options.rules);
+    options.functions = functions.set;
+    query->added = &functions.added;
+    tree = promql_parse(query->text, query->len, &options, query->regexes, &err);
     parsed_ns = clock_mono_ns(clock_system()) - start_ns;
     if (tree == NULL) {
+        rule_functions_end(&functions);
         fail(reply, &err, true);
         return;
     }
@@ -299,6 +306,7 @@ static void execute(struct http_request *request, struct http_reply *reply, stru
     }
     read_door_destroy(&door);
     query_tree_free(tree);
+    rule_functions_end(&functions);
 }
 
 void route_query(struct http_request *request, struct http_reply *reply)

@@ -2,6 +2,8 @@
 #include "http/routes_scripts.h"
 
 #include "http/http_site.h"
+#include "http/read_door.h"
+#include "http/request_params.h"
 #include "script/rulebook.h"
 
 void route_reload(struct http_request *request, struct http_reply *reply)
@@ -29,4 +31,59 @@ void route_scripts(struct http_request *request, struct http_reply *reply)
     else
         buf_puts(&reply->body, "[]");
     buf_puts(&reply->body, "}}");
+}
+
+static void begin(struct http_reply *reply)
+{
+    reply->content_type = HTTP_TYPE_JSON;
+    buf_puts(&reply->body, "{\"status\":\"success\",\"data\":");
+}
+
+void route_rules(struct http_request *request, struct http_reply *reply)
+{
+    struct rulebook *rules = request->site->options.rules;
+    struct http_text type = {0};
+    struct read_door door;
+    struct params params;
+    struct error err;
+
+    if (request_params(request, &params, &err) != 0) {
+        http_reply_failure(reply, &err);
+        return;
+    }
+    type = params_get(&params, "type");
+    if (type.len != 0 && !http_text_is(type, "alert") && !http_text_is(type, "record")) {
+        http_reply_error(reply, 400, "bad_data", "invalid parameter \"type\": alert or record");
+        return;
+    }
+    read_door_init(&door, request, READ_STATUS);
+    if (read_door_pass(&door, reply)) {
+        begin(reply);
+        if (rules == NULL)
+            buf_puts(&reply->body, "{\"groups\":[]}");
+        else
+            rulebook_put_rules(rules, door.read.restrictions, door.read.restriction_count,
+                               type.len == 0 || http_text_is(type, "alert"),
+                               type.len == 0 || http_text_is(type, "record"), &reply->body);
+        buf_putc(&reply->body, '}');
+    }
+    read_door_destroy(&door);
+}
+
+void route_alerts(struct http_request *request, struct http_reply *reply)
+{
+    struct rulebook *rules = request->site->options.rules;
+    struct read_door door;
+
+    read_door_init(&door, request, READ_STATUS);
+    if (read_door_pass(&door, reply)) {
+        begin(reply);
+        if (rules == NULL)
+            buf_puts(&reply->body, "{\"alerts\":[]}");
+        else
+            rulebook_put_alerts(rules, door.read.restrictions, door.read.restriction_count,
+                                &reply->body);
+        buf_putc(&reply->body, '}');
+    }
+    read_door_destroy(&door);
 }

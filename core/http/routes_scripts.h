@@ -10,4 +10,9 @@ void route_reload(struct http_request *request, struct http_reply *reply);
 /** /api/v1/status/scripts: {"version":N,"rules":[...]} as rulebook_describe says. */
 void route_scripts(struct http_request *request, struct http_reply *reply);
 
+/** /api/v1/rules: recording and alerting rules, in Prometheus' form; type=alert|record. */
+void route_rules(struct http_request *request, struct http_reply *reply);
+/** /api/v1/alerts: pending and firing alerts, in Prometheus' form. */
+void route_alerts(struct http_request *request, struct http_reply *reply);
+
 #endif

@@ -319,8 +319,6 @@ void route_nothing(struct http_request *request, struct http_reply *reply)
         const char *data;
     } answers[] = {
         {"/api/v1/query_exemplars", "[]"},
-        {"/api/v1/rules", "{\"groups\":[]}"},
-        {"/api/v1/alerts", "{\"alerts\":[]}"},
         {"/api/v1/targets",
          "{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"},
         {"/api/v1/targets/metadata", "[]"},

@@ -9,8 +9,12 @@
 #include "base/logger.h"
 #include "base/utf8.h"
 #include "model/matcher.h"
+#include "promql/function_table.h"
+#include "script/act.h"
+#include "script/columns_binding.h"
 #include "script/ruleset.h"
 #include "script/sandbox.h"
+#include "script/shared.h"
 #include "script/tally.h"
 
 #define MAX_LABEL_BYTES ((size_t)64 << 10)
@@ -341,6 +345,16 @@ static int native_tally_add(lua_State *L)
     return 0;
 }
 
+/* is_function(name): whether PromQL has it by itself */
+static int native_is_function(lua_State *L)
+{
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+
+    lua_pushboolean(L, function_table_find(name, len, NULL) != NULL);
+    return 1;
+}
+
 /* library(name): the function of lib/NAME.lua, or nil */
 static int native_library(lua_State *L)
 {
@@ -376,11 +390,17 @@ static void new_userdata(lua_State *L, lua_CFunction get, lua_CFunction set, int
 void binding_open_raises(lua_State *L, struct binding *binding)
 {
     static const luaL_Reg functions[] = {
-        {"where", native_where},     {"check_matcher", native_check_matcher},
-        {"now", native_now},         {"matches", native_matches},
-        {"replace", native_replace}, {"label_at", native_label_at},
-        {"log", native_log},         {"library", native_library},
-        {"tally", native_tally},     {"tally_add", native_tally_add},
+        {"where", native_where},
+        {"check_matcher", native_check_matcher},
+        {"now", native_now},
+        {"matches", native_matches},
+        {"replace", native_replace},
+        {"label_at", native_label_at},
+        {"log", native_log},
+        {"library", native_library},
+        {"tally", native_tally},
+        {"tally_add", native_tally_add},
+        {"is_function", native_is_function},
     };
 
     sandbox_native_raises(L);
@@ -388,7 +408,11 @@ void binding_open_raises(lua_State *L, struct binding *binding)
         lua_pushcfunction(L, functions[i].func);
         lua_setfield(L, -2, functions[i].name);
     }
+    act_open_raises(L);
+    shared_open_raises(L);
     lua_pop(L, 1);
+    columns_open_raises(L);
+    binding->era = 1;
     new_userdata(L, labels_get, labels_set, 0);
     new_userdata(L, series_get, refuse_set, lua_gettop(L));
     binding->series_ref = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -7,14 +7,17 @@
 
 #include "base/arena.h"
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/regex.h"
 #include "model/labels.h"
 #include "store/policy.h"
 
+struct actor;
 struct lua_State;
 struct read_request;
 struct ruleset;
+struct shared;
 struct tallies;
 
 /* The question that is being answered. */
@@ -32,6 +35,10 @@ struct binding {
     struct regex_cache *regexes; /* shared among threads */
     struct ruleset *rules;       /* for require; borrowed */
     struct tallies *tallies;     /* NULL: counters count nothing (tidemark check); borrowed */
+    struct shared *shared;       /* tide.shared; NULL while scripts load; borrowed */
+    struct actor *actor;         /* what may be done now; NULL: only decide */
+    uint64_t era;                /* rises when borrowed columns end; from 1 */
+    struct buf text;             /* scratch of one call */
     struct arena scratch;        /* texts that a script set; reset before each decision */
     struct decision decision;
     int series_ref; /* registry: the series userdata */

@@ -116,12 +116,20 @@ struct config_limits {
     int64_t series;
     int64_t script_time_ms; /* of one answer of a rule */
     int64_t script_memory_bytes;
-    int64_t script_errors; /* in a row, then a rule is suspended */
+    int64_t script_timer_time_ms; /* of one run of a timer */
+    int64_t script_errors;        /* in a row, then a rule is suspended */
 };
 
 struct config_push {
     char *graphite_listen; /* address; "": none */
     int64_t group_series;
+};
+
+struct config_alerts {
+    char *webhooks; /* URLs with commas between; "" is none */
+    char *url;      /* of this server; "": its first listener's */
+    int64_t timeout_ms;
+    int64_t resend_ms;
 };
 
 struct config_http {
@@ -158,6 +166,7 @@ struct config {
     struct config_query query;
     struct config_limits limits;
     struct config_push push;
+    struct config_alerts alerts;
     struct config_http http;
 
     char **origins; /* per key, in the schema's order: "default", "config.lua:12", "--data" */

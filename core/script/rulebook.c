@@ -3,6 +3,7 @@
 #include "script/rulebook.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -12,6 +13,7 @@
 #include "base/thread.h"
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
+#include "script/shared.h"
 #include "script/tally.h"
 
 #define DEFAULT_TIME_MS 250
@@ -54,6 +56,7 @@ static void state_clear(struct script_state *state)
     ruleset_unref(state->set);
     state->set = NULL;
     arena_destroy(&state->binding.scratch);
+    buf_destroy(&state->binding.text);
     state->loaded = false;
 }
 
@@ -68,6 +71,7 @@ static int state_load(struct script_state *state, struct ruleset *set, struct er
     state->binding = (struct binding){
         .clock = book->clock, .regexes = book->regexes, .rules = set, .tallies = book->tallies};
     state->duration_count = 0;
+    state->times_ref = state->values_ref = 0;
     state->sandbox = sandbox_new(book->memory_bytes, book->watchdog, err);
     if (state->sandbox == NULL)
         return -1;
@@ -77,6 +81,7 @@ static int state_load(struct script_state *state, struct ruleset *set, struct er
             error_note(err, "%s", load.current->chunk_name + 1);
         return -1;
     }
+    state->binding.shared = book->shared;
     sandbox_collect(state->sandbox);
     state->loaded = true;
     return 0;
@@ -109,9 +114,7 @@ static void state_renew(struct script_state *state)
     struct ruleset *set;
     struct error err;
 
-    lock_acquire(&book->lock);
-    set = ruleset_ref(book->current);
-    lock_release(&book->lock);
+    set = rulebook_take_rules(book);
     if (set->rule_count == 0) { /* nothing to ask: no Lua */
         state_clear(state);
         state->set = set;
@@ -151,18 +154,41 @@ bool script_state_can_answer(const struct script_state *state, const struct rule
     return state->loaded && !rule_stats_suspended(rule->stats, state->set->version);
 }
 
+/* Failures are events, but not those of the rules that wait for them. */
+static void tell_failure(struct script_state *state, const struct rule *rule,
+                         const struct error *err)
+{
+    struct script_event event = {.kind = EVENT_SCRIPT_ERROR};
+
+    if (!events_wanted(state->book->events, event.kind) ||
+        (rule->hook == RULE_ON && strcmp(rule->text, event_kind_name(event.kind)) == 0))
+        return;
+    event.time_ms = clock_wall_ms(state->book->clock);
+    snprintf(event.text, sizeof(event.text), "%.*s", (int)sizeof(event.text) - 1, err->text);
+    events_put(state->book->events, &event);
+}
+
+int script_state_call_for(struct script_state *state, const struct rule *rule,
+                          void (*run)(lua_State *L, void *ctx), void *ctx, int64_t time_ns,
+                          struct error *err)
+{
+    int64_t start_ns = clock_mono_ns(clock_system());
+    int result = sandbox_run(state->sandbox, run, ctx, time_ns, err);
+    int64_t took_ns = clock_mono_ns(clock_system()) - start_ns;
+
+    if (result == 0) {
+        rule_stats_good(rule->stats, took_ns);
+    } else if (err->code != ERR_CANCELLED) {
+        rule_stats_bad(rule, state->set->version, state->book->max_errors, took_ns, err);
+        tell_failure(state, rule, err);
+    }
+    return result;
+}
+
 int script_state_call(struct script_state *state, const struct rule *rule,
                       void (*run)(lua_State *L, void *ctx), void *ctx, struct error *err)
 {
-    int64_t start_ns = clock_mono_ns(clock_system());
-    int result = sandbox_run(state->sandbox, run, ctx, state->book->time_ns, err);
-    int64_t took_ns = clock_mono_ns(clock_system()) - start_ns;
-
-    if (result == 0)
-        rule_stats_good(rule->stats, took_ns);
-    else
-        rule_stats_bad(rule, state->set->version, state->book->max_errors, took_ns, err);
-    return result;
+    return script_state_call_for(state, rule, run, ctx, state->book->time_ns, err);
 }
 
 void script_state_push_raises(lua_State *L, const struct script_state *state,
@@ -185,6 +211,8 @@ static struct ruleset *read_and_try(struct rulebook *book, struct error *err)
 
     if (set == NULL)
         return NULL;
+    if (set->file_count == 0)
+        return set;
     result = state_load(&probe, ruleset_ref(set), err);
     state_clear(&probe);
     if (result == -1) {
@@ -231,6 +259,9 @@ struct rulebook *rulebook_open(const struct rulebook_options *options, struct er
     book->metrics = options->metrics;
     book->regexes = regex_cache_new(REGEX_CACHE);
     book->tallies = tallies_new(options->metrics);
+    book->shared = shared_new();
+    book->events = events_new(options->metrics);
+    book->alerts = alerts_new();
     lock_init(&book->lock);
     TIDE_ASSERT(pthread_key_create(&book->key, state_free) == 0);
     decide_fill(&book->policy, book);
@@ -254,6 +285,9 @@ void rulebook_close(struct rulebook *book)
     watchdog_free(book->watchdog);
     regex_cache_free(book->regexes);
     tallies_free(book->tallies);
+    shared_free(book->shared);
+    events_free(book->events);
+    alerts_free(book->alerts);
     lock_destroy(&book->lock);
     mem_free(book->folder);
     mem_free(book);
@@ -269,13 +303,47 @@ uint64_t rulebook_version(const struct rulebook *book)
     return __atomic_load_n(&book->version, __ATOMIC_ACQUIRE);
 }
 
-void rulebook_describe(struct rulebook *book, struct buf *out)
+struct ruleset *rulebook_take_rules(struct rulebook *book)
 {
     struct ruleset *set;
 
     lock_acquire(&book->lock);
     set = ruleset_ref(book->current);
     lock_release(&book->lock);
+    return set;
+}
+
+void rulebook_attach(struct rulebook *book, const struct script_host *host)
+{
+    if (book == NULL)
+        return;
+    lock_acquire(&book->lock);
+    book->host = host != NULL ? *host : (struct script_host){0};
+    lock_release(&book->lock);
+}
+
+void rulebook_put_rules(struct rulebook *book, const struct matcher *visible, size_t visible_count,
+                        bool alerting, bool recording, struct buf *out)
+{
+    struct ruleset *set = rulebook_take_rules(book);
+
+    alerts_put_rules(book->alerts, set, visible, visible_count, alerting, recording, out);
+    ruleset_unref(set);
+}
+
+void rulebook_put_alerts(struct rulebook *book, const struct matcher *visible, size_t visible_count,
+                         struct buf *out)
+{
+    struct ruleset *set = rulebook_take_rules(book);
+
+    alerts_put_alerts(book->alerts, set, visible, visible_count, out);
+    ruleset_unref(set);
+}
+
+void rulebook_describe(struct rulebook *book, struct buf *out)
+{
+    struct ruleset *set = rulebook_take_rules(book);
+
     buf_puts(out, "[");
     for (size_t i = 0; i < set->rule_count; i++) {
         if (i > 0)

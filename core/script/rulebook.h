@@ -15,9 +15,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/metrics.h"
+#include "model/matcher.h"
 #include "store/policy.h"
 
 struct rulebook;
+struct script_host;
 
 struct rulebook_options {
     const char *folder;        /* "": no scripts; copied */
@@ -50,6 +52,17 @@ const struct policy *rulebook_policy(const struct rulebook *book);
 TIDE_NODISCARD int rulebook_reload(struct rulebook *book, struct error *err);
 /** 1 at first, one more after each successful reload. */
 uint64_t rulebook_version(const struct rulebook *book);
+
+/** What scripts may act on, from now on (the store is open); NULL: nothing any more, and nobody
+ * acts still. Copied. */
+void rulebook_attach(struct rulebook *book, const struct script_host *host);
+
+/** Appends {"groups":[...]} and {"alerts":[...]} as Prometheus' API has them; `visible` as in
+ * alerts.h. Thread-safe. */
+void rulebook_put_rules(struct rulebook *book, const struct matcher *visible, size_t visible_count,
+                        bool alerting, bool recording, struct buf *out);
+void rulebook_put_alerts(struct rulebook *book, const struct matcher *visible, size_t visible_count,
+                         struct buf *out);
 
 /** Appends the rules as a JSON array: hook, title, script, line, calls, errors, seconds, suspended,
  * last_error. Thread-safe. */

@@ -7,7 +7,10 @@
 #include "base/clock.h"
 #include "base/regex.h"
 #include "base/thread.h"
+#include "script/alerts.h"
 #include "script/binding.h"
+#include "script/events.h"
+#include "script/host.h"
 #include "script/rule_stats.h"
 #include "script/ruleset.h"
 #include "store/policy.h"
@@ -28,6 +31,9 @@ struct rulebook {
     struct regex_cache *regexes;
     struct watchdog *watchdog;
     struct tallies *tallies;
+    struct shared *shared;
+    struct events *events;
+    struct alerts *alerts; /* of record and alert rules, over reloads */
     struct policy policy;
     pthread_key_t key; /* of struct script_state */
 
@@ -36,6 +42,7 @@ struct rulebook {
     uint64_t version;            /* current->version; read without the lock (atomic) */
     struct script_state *states; /* of all threads */
     struct rule_stats *stats;    /* of all rules that ever were */
+    struct script_host host;     /* host.store NULL: the store is not open */
 };
 
 /* Lua of one thread; belongs to it (`next` is guarded by the rulebook's lock). */
@@ -51,6 +58,8 @@ struct script_state {
     int milliseconds_ref; /* from a duration to a number */
     int durations_ref;    /* table: texts that were answered -> milliseconds */
     int duration_count;
+    int times_ref; /* columns that a func rule's window is shown in; 0: not made yet */
+    int values_ref;
     struct script_state *next;
     struct script_state *inner; /* answers while this one runs; NULL until it is needed */
 };
@@ -68,9 +77,16 @@ bool script_state_can_answer(const struct script_state *state, const struct rule
  */
 int script_state_call(struct script_state *state, const struct rule *rule,
                       void (*run)(struct lua_State *L, void *ctx), void *ctx, struct error *err);
+/** The same with another limit on time. */
+int script_state_call_for(struct script_state *state, const struct rule *rule,
+                          void (*run)(struct lua_State *L, void *ctx), void *ctx, int64_t time_ns,
+                          struct error *err);
 /** Pushes a rule's function; inside such a run. */
 void script_state_push_raises(struct lua_State *L, const struct script_state *state,
                               const struct rule *rule);
+
+/** The rules in force, as an owned reference. */
+struct ruleset *rulebook_take_rules(struct rulebook *book);
 
 /** decide.c: the answers, with the rulebook as context. */
 void decide_fill(struct policy *policy, struct rulebook *book);

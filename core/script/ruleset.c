@@ -20,7 +20,9 @@
 
 const char *rule_hook_name(enum rule_hook hook)
 {
-    static const char *const names[RULE_HOOKS] = {"retention", "admit", "quarantine", "query"};
+    static const char *const names[RULE_HOOKS] = {"retention", "admit", "quarantine", "query",
+                                                  "result",    "func",  "every",      "record",
+                                                  "alert",     "on",    "command"};
 
     return names[hook];
 }
@@ -148,6 +150,15 @@ struct ruleset *ruleset_ref(struct ruleset *set)
     return set;
 }
 
+static void free_pairs(struct rule_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        mem_free(pairs[i].name);
+        mem_free(pairs[i].value);
+    }
+    mem_free(pairs);
+}
+
 static void free_rules(struct ruleset *set)
 {
     for (size_t i = 0; i < set->rule_count; i++) {
@@ -158,8 +169,13 @@ static void free_rules(struct ruleset *set)
         for (size_t j = 0; j < rule->matcher_count; j++)
             matcher_destroy(&rule->matchers[j]);
         mem_free(rule->matchers);
+        mem_free(rule->text);
+        mem_free(rule->metric);
+        free_pairs(rule->labels, rule->label_count);
+        free_pairs(rule->notes, rule->note_count);
     }
     mem_free(set->rules);
+    mem_free((void *)set->functions.rows);
     for (size_t i = 0; i < RULE_HOOKS; i++)
         mem_free(set->by_hook[i]);
 }
@@ -265,6 +281,71 @@ static void take_matchers_raises(lua_State *L, struct rule *rule)
     }
 }
 
+/* A copy of field `name` of the table on top; NULL when it is not there. */
+static char *optional_text_raises(lua_State *L, const char *name)
+{
+    char *copy = NULL;
+
+    lua_getfield(L, -1, name);
+    if (!lua_isnil(L, -1)) {
+        size_t len;
+        const char *text = luaL_checklstring(L, -1, &len);
+
+        copy = mem_dup(text, len);
+    }
+    lua_pop(L, 1);
+    return copy;
+}
+
+static int64_t optional_ms_raises(lua_State *L, const char *name)
+{
+    int64_t ms;
+
+    lua_getfield(L, -1, name);
+    ms = (int64_t)luaL_optnumber(L, -1, 0);
+    lua_pop(L, 1);
+    return ms;
+}
+
+/* Field `name` of the table on top: a list of { name, value }. */
+static void take_pairs_raises(lua_State *L, const char *name, struct rule_pair **pairs,
+                              size_t *count)
+{
+    size_t there;
+
+    lua_getfield(L, -1, name);
+    there = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
+    *pairs = mem_zalloc(there + 1, sizeof(**pairs));
+    for (size_t i = 0; i < there; i++) {
+        size_t len;
+        const char *text;
+
+        lua_rawgeti(L, -1, (int)i + 1);
+        *count = i + 1;
+        text = text_at(L, 1, &len);
+        (*pairs)[i].name = mem_dup(text, len);
+        text = text_at(L, 2, &len);
+        (*pairs)[i].value = mem_dup(text, len);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* What rules besides the deciding ones have. */
+static void take_more_raises(lua_State *L, struct rule *rule)
+{
+    lua_getfield(L, -1, "decide");
+    rule->has_function = lua_isfunction(L, -1);
+    lua_pop(L, 1);
+    rule->every_ms = optional_ms_raises(L, "every_ms");
+    rule->hold_ms = optional_ms_raises(L, "hold_ms");
+    rule->keep_firing_ms = optional_ms_raises(L, "keep_firing_ms");
+    rule->text = optional_text_raises(L, "text");
+    rule->metric = optional_text_raises(L, "metric");
+    take_pairs_raises(L, "labels", &rule->labels, &rule->label_count);
+    take_pairs_raises(L, "notes", &rule->notes, &rule->note_count);
+}
+
 /* The rule whose table is on top of the stack, into a zeroed struct that the set owns already. */
 static void take_rule_raises(lua_State *L, struct rule *rule)
 {
@@ -288,6 +369,7 @@ static void take_rule_raises(lua_State *L, struct rule *rule)
     if (lua_istable(L, -1))
         take_matchers_raises(L, rule);
     lua_pop(L, 3);
+    take_more_raises(L, rule);
 }
 
 static void sort_by_hook(struct ruleset *set)
@@ -299,6 +381,33 @@ static void sort_by_hook(struct ruleset *set)
 
         set->by_hook[rule->hook][set->hook_count[rule->hook]++] = rule;
     }
+}
+
+static enum expr_type type_of_word(const char *word)
+{
+    return word[0] == 'r' ? EXPR_TYPE_RANGE : word[0] == 'v' ? EXPR_TYPE_VECTOR : EXPR_TYPE_SCALAR;
+}
+
+/* The rows that the parser sees of func rules. */
+static void make_functions(struct ruleset *set)
+{
+    size_t count = set->hook_count[RULE_FUNC];
+    struct function_row *rows = mem_zalloc(count + 1, sizeof(*rows));
+
+    for (size_t i = 0; i < count; i++) {
+        const struct rule *rule = set->by_hook[RULE_FUNC][i];
+        size_t args = 0;
+
+        rows[i].name = rule->title;
+        rows[i].id = FUNCTION_FIRST_ADDED + (uint32_t)i;
+        rows[i].returns = EXPR_TYPE_VECTOR;
+        for (const char *at = rule->text; at != NULL && args < FUNCTION_MAX_ARGS;) {
+            rows[i].args[args++] = type_of_word(at);
+            at = strchr(at, ',');
+            at = at != NULL ? at + 1 : NULL;
+        }
+    }
+    set->functions = (struct function_set){rows, count};
 }
 
 /* Fills set->rules from the list on top of the stack. */
@@ -316,6 +425,7 @@ static void take_rules_raises(lua_State *L, struct ruleset *set)
         lua_pop(L, 1);
     }
     sort_by_hook(set);
+    make_functions(set);
 }
 
 /* That another state of the same sources registered the same rules. */

@@ -9,14 +9,33 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "model/matcher.h"
+#include "promql/function_table.h"
 
 struct lua_State;
 struct rule_stats;
 
-enum rule_hook { RULE_RETENTION, RULE_ADMIT, RULE_QUARANTINE, RULE_QUERY, RULE_HOOKS };
+enum rule_hook {
+    RULE_RETENTION,
+    RULE_ADMIT,
+    RULE_QUARANTINE,
+    RULE_QUERY,
+    RULE_RESULT,
+    RULE_FUNC,
+    RULE_EVERY,
+    RULE_RECORD,
+    RULE_ALERT,
+    RULE_ON,
+    RULE_COMMAND,
+    RULE_HOOKS
+};
 
 /* "retention", "admit" ...; static. */
 const char *rule_hook_name(enum rule_hook hook);
+
+struct rule_pair {
+    char *name;
+    char *value;
+};
 
 struct rule {
     enum rule_hook hook;
@@ -26,6 +45,17 @@ struct rule {
     struct matcher *matchers; /* all must accept the series; none: every series */
     size_t matcher_count;
     int64_t keep_ms; /* retention without a function: the answer (RETENTION_FOREVER); else 0 */
+    bool has_function;
+    int64_t every_ms;         /* every, record, alert */
+    int64_t hold_ms;          /* alert: how long it is pending */
+    int64_t keep_firing_ms;   /* alert: how long it goes on without a reason */
+    char *text;               /* record, alert: the query; on: the event; func: "range,scalar";
+                                 command: its help; else NULL */
+    char *metric;             /* record: the name; else NULL */
+    struct rule_pair *labels; /* record, alert: added; result: the names that may change */
+    size_t label_count;
+    struct rule_pair *notes; /* alert: annotations, when there is no function for them */
+    size_t note_count;
     struct rule_stats *stats; /* borrowed; NULL in a set that was only checked */
 };
 
@@ -46,6 +76,7 @@ struct ruleset {
     size_t rule_count;
     struct rule **by_hook[RULE_HOOKS]; /* the same, by hook */
     size_t hook_count[RULE_HOOKS];
+    struct function_set functions; /* of RULE_FUNC, in that order; names are the rules' */
 };
 
 /**

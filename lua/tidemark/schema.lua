@@ -150,6 +150,9 @@ return {
     text = "Time for one answer of a rule; past it the rule is stopped and counts as broken." },
   { name = "limits.script_memory", type = "size", default = "16MiB", min = "1MiB", max = "4GiB",
     text = "Memory of the scripts, in each thread that runs them." },
+  { name = "limits.script_timer_time", type = "duration", default = "10s", min = "100ms",
+    max = "10m",
+    text = "Time for one run of a timer, a recording or alerting rule, or a rule on an event." },
   { name = "limits.script_errors", type = "integer", default = 10, min = 1, max = 1e9,
     text = "So many failures of a rule in a row suspend it until the next reload." },
 
@@ -160,6 +163,17 @@ return {
   { name = "push.group_series", type = "integer", default = 100000, min = 1, max = 1e9,
     text = "Series that the groups of a Pushgateway (/metrics/job/...) remember, to mark them " ..
       "as ended when a PUT or DELETE takes them away." },
+
+  { section = "alerts", text = "Where alerts of scripts are told." },
+  { name = "alerts.webhooks", type = "path", default = "",
+    text = "URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts), " ..
+      "with commas between. Empty: none." },
+  { name = "alerts.timeout", type = "duration", default = "10s", min = "100ms", max = "10m",
+    text = "Time for one post of alerts; what is not taken is tried again." },
+  { name = "alerts.resend", type = "duration", default = "1m", min = "1s", max = "1d",
+    text = "Alerts that go on firing are told again after so long." },
+  { name = "alerts.url", type = "path", default = "",
+    text = "This server's address in alerts; empty: that of the first listener." },
 
   { section = "http", text = "The HTTP server." },
   { name = "http.workers", type = "integer", default = 0, min = 0, max = 256,

@@ -27,13 +27,15 @@ local ASKS = {
   ["/api/v1/metadata"] = "",
   ["/api/v1/status/tsdb"] = "",
   ["/api/v1/read"] = "",
+  ["/api/v1/rules"] = "",
+  ["/api/v1/alerts"] = "",
 }
 local READS_NONE = {
   ["/api/v1/format_query"] = "only parses", ["/api/v1/parse_query"] = "only parses",
   ["/api/v1/status/buildinfo"] = "the version", ["/metrics"] = "the server's own numbers",
   ["/api/v1/status/runtimeinfo"] = "the process", ["/api/v1/status/walreplay"] = "the start",
 }
-for _, name in ipairs { "query_exemplars", "rules", "alerts", "targets", "targets/metadata",
+for _, name in ipairs { "query_exemplars", "targets", "targets/metadata",
   "scrape_pools", "alertmanagers", "notifications", "features" } do
   READS_NONE["/api/v1/" .. name] = "an empty answer"
 end

@@ -1,0 +1,30 @@
+/* functions.h - functions that scripts add to PromQL (tide.func), for the one who runs a query.
+ *
+ *     struct rule_functions functions;
+ *
+ *     rule_functions_begin(&functions, book);      book may be NULL: none are added
+ *     parse with functions.set, execute with functions.added
+ *     rule_functions_end(&functions);              when tree and result are gone
+ *
+ * They run in the states of the threads that evaluate, within limits.script_time a call. A broken
+ * or suspended function fails the query. One owner; the calls are thread-safe. */
+#ifndef TIDE_SCRIPT_FUNCTIONS_H
+#define TIDE_SCRIPT_FUNCTIONS_H
+
+#include "base/base.h"
+#include "promql/engine.h"
+
+struct rulebook;
+struct ruleset;
+
+struct rule_functions {
+    const struct function_set *set; /* NULL: none */
+    struct added_functions added;
+    struct rulebook *book;
+    struct ruleset *rules; /* owned reference: the rows are its */
+};
+
+void rule_functions_begin(struct rule_functions *functions, struct rulebook *book);
+void rule_functions_end(struct rule_functions *functions);
+
+#endif

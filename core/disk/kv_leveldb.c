@@ -37,7 +37,7 @@ static int take_error(struct error *err, const char *path, char *text)
     enum error_code code = ERR_IO;
 
     if (strncmp(text, "Corruption", 10) == 0 || strstr(text, "is not an sstable") != NULL ||
-        strstr(text, "No such file") != NULL) /* one that the table itself names */
+        strstr(text, "No such file") != NULL || strstr(text, "Not a directory") != NULL)
         code = ERR_CORRUPT;
     else if (strstr(text, "already held by process") != NULL || strstr(text, "lock ") != NULL)
         code = ERR_CONFLICT;

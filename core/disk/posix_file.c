@@ -188,7 +188,7 @@ int posix_walk_folder(int base_fd, const char *folder,
     int status = 0;
     DIR *dir;
 
-    if (fd < 0 && errno == ENOENT)
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return error_set(err, ERR_NOT_FOUND, "there is no folder %s", folder);
     if (fd < 0)
         return error_set_errno(err, "cannot open folder %s", folder);
@@ -242,8 +242,12 @@ static int remove_below(int base_fd, const char *name, int depth, struct error *
 
     if (depth > REMOVE_DEPTH)
         return error_set(err, ERR_IO, "cannot remove %s: folders too deep", name);
-    if (posix_walk_folder(base_fd, name, remove_one, &walk, err) != 0)
+    if (posix_walk_folder(base_fd, name, remove_one, &walk, err) != 0) {
+        /* A plain file in its place goes as well. */
+        if (err->code == ERR_NOT_FOUND)
+            unlinkat(base_fd, name, 0);
         return err->code == ERR_NOT_FOUND ? 0 : -1;
+    }
     if (unlinkat(base_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
         return error_set_errno(err, "cannot remove folder %s", name);
     return 0;

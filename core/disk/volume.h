@@ -99,7 +99,7 @@ struct volume {
     int (*truncate)(struct volume *volume, const char *name, uint64_t size, struct error *err);
     /** Removes a file. */
     int (*remove)(struct volume *volume, const char *name, struct error *err);
-    /** Removes a folder with all in it; a missing one is fine. */
+    /** Removes a folder with all in it, or a file in its place; a missing one is fine. */
     int (*remove_folder)(struct volume *volume, const char *name, struct error *err);
     int (*make_folder)(struct volume *volume, const char *name, struct error *err);
     /** Gives a file another name, replacing what is there; the folder of `to` is made. */

@@ -34,13 +34,12 @@ static int see_entry(void *ctx, const struct volume_entry *entry, struct error *
 {
     struct folder_scan *scan = ctx;
     uint64_t fp;
-    bool is_series = series_file_parse(scan->folder, entry->name, &fp);
 
     (void)err;
-    if (entry->stat.is_folder ? is_series : !is_series)
+    if (entry->stat.is_folder || !series_file_parse(scan->folder, entry->name, &fp)) {
         buf_append(&scan->strange, entry->name, strlen(entry->name) + 1);
-    if (entry->stat.is_folder || !is_series)
         return 0;
+    }
     if (scan->count == scan->cap) {
         scan->cap = scan->cap != 0 ? scan->cap * 2 : 64;
         scan->files = mem_realloc(scan->files, scan->cap * sizeof(*scan->files));

@@ -177,7 +177,7 @@ describe("archive", function()
     volume.close(volume)
   end)
 
-  it("makes the range index anew when it is damaged, and reads the metrics without a manifest", function()
+  it("makes damaged ranges anew, and reads the metrics without a manifest", function()
     local path = unpack_store()
     local volume = disk.volume(path)
     disk.write(path .. "/archived_fingerprint_to_timerange/CURRENT", "MANIFEST-000077\n")

@@ -1,5 +1,5 @@
--- Damaged folders: those of the original, damaged in every way we can think of, at places that a
--- seed chooses, one way or two at once. A damage costs at most what it touched; the server opens the
+-- Damaged folders: those of the original, damaged in every way we can think of, at places that
+-- a seed chooses, one way or two at once. A damage costs at most what it touched; the server opens the
 -- folder, takes samples for every series that is left, and a repair leaves nothing to find.
 -- LONG=1 tries many more; a failure prints its seed.
 local ffi = require "ffi"
@@ -71,8 +71,8 @@ local function check_invented(expected, found, allowed)
   end
   for key, one in pairs(found) do
     for time in pairs(one.at) do
-      assert(known[key] and known[key][time] or allowed.wrong(one.fp, time) or allowed.vague[one.fp],
-        one.fp .. ": a sample from nowhere")
+      assert(known[key] and known[key][time] or allowed.wrong(one.fp, time) or
+        allowed.vague[one.fp], one.fp .. ": a sample from nowhere")
     end
   end
 end

@@ -61,7 +61,7 @@ q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 .PHONY: all run test check bench fuzz crash install uninstall format lint docs clean help deps \
-	deps-test bench-tools spec-tools FORCE
+	deps-test peers protocols bench-tools spec-tools FORCE
 
 all: $(B)/tidemark $(B)/libtide.so $(if $(SANITIZER),$(B)/luahost) ## build the server and the library that the specs load
 
@@ -126,13 +126,16 @@ deps: ## install the Debian packages that building needs
 deps-test: ## install the Debian packages that the specs need
 	@sh .ci/packages build test
 
-test: deps-test ## build and run every spec; ends with "N passed, N failed"
+test: deps-test peers ## build and run every spec; ends with "N passed, N failed"
 	@$(MAKE) --no-print-directory all WERROR=1
 	@$(MAKE) --no-print-directory bench-tools spec-tools
 	@BUILD=$(B) LONG=$(LONG) luajit spec/run.lua $(if $(NAME),--name '$(NAME)') $(SPEC)
 
 peers: ## fetch Prometheus and VictoriaMetrics for specs and benchmarks into build/peers
 	@sh .ci/peers
+
+protocols: deps-test peers all ## write what real clients sent and read into docs/protocols.md
+	@BUILD=$(B) TABLE=1 luajit spec/run.lua spec/compat/peers_spec.lua
 
 bench_sources := $(wildcard spec/bench/*.c)
 bench_programs := $(bench_sources:spec/bench/%.c=$(B)/bench/%)

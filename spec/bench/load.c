@@ -3,7 +3,7 @@
  *   load --url http://127.0.0.1:9201/api/v1/write --series 100000 --scrapes 60 --pid PID
  *
  *   --url URL | --host HOST --port PORT --path PATH     where to push
- *   --format remote_write|text|influx|jsonl             default remote_write
+ *   --format remote_write|remote_write2|text|influx|jsonl|otlp    default remote_write
  *   --series N --labels L --scrapes K --batch B         L counts the name; B series a request
  *   --connections C --interval MS --start MS            times are made up: nothing waits for them
  *   --kind counter|gauge|histogram|mix                  default mix
@@ -23,16 +23,36 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/text_map.h"
 #include "load_http.h"
 #include "wire/protobuf.h"
 #include "wire/snappy_block.h"
 
-enum format { FORMAT_REMOTE_WRITE, FORMAT_TEXT, FORMAT_INFLUX, FORMAT_JSONL, FORMATS };
+enum format {
+    FORMAT_REMOTE_WRITE,
+    FORMAT_TEXT,
+    FORMAT_INFLUX,
+    FORMAT_JSONL,
+    FORMAT_REMOTE_WRITE2,
+    FORMAT_OTLP,
+    FORMATS
+};
 enum kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM, KIND_MIX, KINDS };
 
-static const char *const format_names[FORMATS] = {"remote_write", "text", "influx", "jsonl"};
+static const char *const format_names[FORMATS] = {"remote_write", "text",          "influx",
+                                                  "jsonl",        "remote_write2", "otlp"};
 static const char *const format_paths[FORMATS] = {"/api/v1/write", "/api/v1/import/prometheus",
-                                                  "/write", "/api/v1/import"};
+                                                  "/write",        "/api/v1/import",
+                                                  "/api/v1/write", "/v1/metrics"};
+static const char *const format_headers[FORMATS] = {
+    "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n"
+    "X-Prometheus-Remote-Write-Version: 0.1.0\r\n",
+    "Content-Type: text/plain\r\n",
+    "Content-Type: text/plain\r\n",
+    "Content-Type: text/plain\r\n",
+    "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n"
+    "Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n",
+    "Content-Type: application/x-protobuf\r\n"};
 static const char *const kind_names[KINDS] = {"counter", "gauge", "histogram", "mix"};
 
 struct options {
@@ -51,13 +71,13 @@ struct series {
     uint64_t random;
     enum kind kind;
     size_t prefix_at;  /* text formats: what stands before the value */
-    size_t prefix_len; /* remote write: where value and time are patched (prefix_at) */
+    size_t prefix_len; /* protobuf: where value and time are patched (prefix_at) */
 };
 
 /* The series of one request. */
 struct request {
     size_t first, count;
-    struct buf prefixes; /* or, for remote write, the plain message */
+    struct buf prefixes; /* or, for protobuf, the plain message */
     struct buf head;
     struct buf body;
 };
@@ -208,6 +228,115 @@ static void put_message(const struct options *options, size_t i, struct buf *out
     buf_destroy(&label);
 }
 
+/* --- remote write 2.0: labels are references into the request's symbols ------------------------
+ */
+
+static uint64_t symbol_of(struct text_map *symbols, struct buf *table, const char *text)
+{
+    void *known = text_map_get(symbols, text, strlen(text));
+
+    if (known == NULL) {
+        known = (void *)(symbols->count + 1); /* number 0 is the empty one */
+        text_map_put(symbols, text, strlen(text), known);
+        protobuf_put_bytes(table, 4, text, strlen(text));
+    }
+    return (uint64_t)(uintptr_t)known;
+}
+
+static void put_message2(const struct options *options, size_t i, struct text_map *symbols,
+                         struct buf *table, struct buf *out, struct series *series)
+{
+    struct buf refs = {0}, message = {0};
+
+    for (size_t l = 0; l < options->labels; l++) {
+        char name[LABEL_TEXT], value[LABEL_TEXT];
+
+        make_label(options, i, l, name, value);
+        protobuf_put_uvarint(&refs, symbol_of(symbols, table, name));
+        protobuf_put_uvarint(&refs, symbol_of(symbols, table, value));
+    }
+    protobuf_put_bytes(&message, 1, refs.data, refs.len);
+    buf_append(&message,
+               "\x12\x10\x09"
+               "\0\0\0\0\0\0\0\0"
+               "\x10"
+               "\0\0\0\0\0\0",
+               SAMPLE_BYTES);
+    protobuf_put_bytes(out, 5, message.data, message.len);
+    series->prefix_at = out->len - SAMPLE_BYTES + 3;
+    buf_destroy(&refs);
+    buf_destroy(&message);
+}
+
+static void prepare_message2(struct load *load, struct request *request)
+{
+    struct text_map symbols = {0};
+    struct buf table = {0}, series = {0};
+
+    protobuf_put_bytes(&table, 4, "", 0);
+    for (size_t i = request->first; i < request->first + request->count; i++)
+        put_message2(&load->options, i, &symbols, &table, &series, &load->series[i]);
+    for (size_t i = request->first; i < request->first + request->count; i++)
+        load->series[i].prefix_at += table.len;
+    buf_append(&request->prefixes, table.data, table.len);
+    buf_append(&request->prefixes, series.data, series.len);
+    text_map_destroy(&symbols);
+    buf_destroy(&table);
+    buf_destroy(&series);
+}
+
+/* --- OTLP: a gauge of one point for each series ------------------------------------------------
+ */
+
+/* Point: tag and time, tag and value, then the attributes. */
+#define POINT_BYTES 18
+
+static void put_gauge(const struct options *options, size_t i, struct buf *out,
+                      struct series *series)
+{
+    struct buf metric = {0}, gauge = {0}, point = {0}, value = {0}, attribute = {0};
+    char name[LABEL_TEXT], text[LABEL_TEXT];
+    size_t behind;
+
+    buf_append(&point, "\x19\0\0\0\0\0\0\0\0\x21\0\0\0\0\0\0\0\0", POINT_BYTES);
+    for (size_t l = 1; l < options->labels; l++) {
+        make_label(options, i, l, name, text);
+        value.len = attribute.len = 0;
+        protobuf_put_bytes(&value, 1, text, strlen(text));
+        protobuf_put_bytes(&attribute, 1, name, strlen(name));
+        protobuf_put_bytes(&attribute, 2, value.data, value.len);
+        protobuf_put_bytes(&point, 7, attribute.data, attribute.len);
+    }
+    behind = point.len;
+    protobuf_put_bytes(&gauge, 1, point.data, point.len);
+    make_label(options, i, 0, name, text);
+    protobuf_put_bytes(&metric, 1, text, strlen(text));
+    protobuf_put_bytes(&metric, 5, gauge.data, gauge.len);
+    protobuf_put_bytes(out, 2, metric.data, metric.len);
+    series->prefix_at = out->len - behind + 1;
+    buf_destroy(&metric);
+    buf_destroy(&gauge);
+    buf_destroy(&point);
+    buf_destroy(&value);
+    buf_destroy(&attribute);
+}
+
+static void prepare_otlp(struct load *load, struct request *request)
+{
+    struct buf metrics = {0}, scope = {0};
+    size_t shift;
+
+    for (size_t i = request->first; i < request->first + request->count; i++)
+        put_gauge(&load->options, i, &metrics, &load->series[i]);
+    protobuf_put_bytes(&scope, 2, metrics.data, metrics.len);
+    protobuf_put_bytes(&request->prefixes, 1, scope.data, scope.len);
+    shift = request->prefixes.len - metrics.len;
+    for (size_t i = request->first; i < request->first + request->count; i++)
+        load->series[i].prefix_at += shift;
+    buf_destroy(&metrics);
+    buf_destroy(&scope);
+}
+
 static void prepare_request(struct load *load, struct request *request)
 {
     const struct options *options = &load->options;
@@ -218,19 +347,37 @@ static void prepare_request(struct load *load, struct request *request)
         series->random = i * 2654435761u + 1;
         series->kind = options->kind == KIND_MIX ? (enum kind)(i % 3) : options->kind;
         series->value = series->kind == KIND_GAUGE ? 20 : 0;
-        if (options->format == FORMAT_REMOTE_WRITE) {
+        if (options->format == FORMAT_REMOTE_WRITE)
             put_message(options, i, &request->prefixes, series);
+        if (options->format != FORMAT_TEXT && options->format != FORMAT_INFLUX &&
+            options->format != FORMAT_JSONL)
             continue;
-        }
         series->prefix_at = request->prefixes.len;
         put_labels(options, i, &request->prefixes);
         series->prefix_len = request->prefixes.len - series->prefix_at;
     }
+    if (options->format == FORMAT_REMOTE_WRITE2)
+        prepare_message2(load, request);
+    else if (options->format == FORMAT_OTLP)
+        prepare_otlp(load, request);
 }
 
 static void put_number(struct buf *out, double value)
 {
     out->len += number_format_api((char *)buf_reserve(out, NUMBER_MAX_BYTES), value);
+}
+
+/* Value and time into the protobuf message of a series. */
+static void patch(enum format format, uint8_t *at, double value, int64_t time_ms)
+{
+    if (format == FORMAT_OTLP) {
+        put_le64(at, (uint64_t)time_ms * 1000000);
+        put_le64(at + 9, double_bits(value));
+        return;
+    }
+    put_le64(at, double_bits(value));
+    if (uvarint_put(at + 9, (uint64_t)time_ms) != TIME_BYTES)
+        abort();
 }
 
 /* The request's body with the samples of one scrape. */
@@ -239,18 +386,15 @@ static void build_body(struct load *load, struct request *request, int64_t time_
     static const char *const before_time[] = {"", " ", " ", "],\"timestamps\":["};
     static const char *const after_time[] = {"", "\n", "000000\n", "]}\n"};
     enum format format = load->options.format;
+    bool is_text = format == FORMAT_TEXT || format == FORMAT_INFLUX || format == FORMAT_JSONL;
 
     request->body.len = 0;
     for (size_t i = request->first; i < request->first + request->count; i++) {
         struct series *series = &load->series[i];
         double value = next_value(series);
 
-        if (format == FORMAT_REMOTE_WRITE) {
-            uint8_t *at = request->prefixes.data + series->prefix_at;
-
-            put_le64(at, double_bits(value));
-            if (uvarint_put(at + 9, (uint64_t)time_ms) != TIME_BYTES)
-                abort();
+        if (!is_text) {
+            patch(format, request->prefixes.data + series->prefix_at, value, time_ms);
             continue;
         }
         buf_append(&request->body, request->prefixes.data + series->prefix_at, series->prefix_len);
@@ -259,23 +403,20 @@ static void build_body(struct load *load, struct request *request, int64_t time_
         put_number(&request->body, (double)time_ms);
         buf_puts(&request->body, after_time[format]);
     }
-    if (format == FORMAT_REMOTE_WRITE)
+    if (format == FORMAT_OTLP)
+        buf_append(&request->body, request->prefixes.data, request->prefixes.len);
+    else if (!is_text)
         snappy_block_encode(request->prefixes.data, request->prefixes.len, &request->body);
 }
 
 static void build_head(const struct options *options, struct request *request)
 {
-    const char *headers = options->format == FORMAT_REMOTE_WRITE
-                              ? "Content-Type: application/x-protobuf\r\n"
-                                "Content-Encoding: snappy\r\n"
-                                "X-Prometheus-Remote-Write-Version: 0.1.0\r\n"
-                              : "Content-Type: text/plain\r\n";
-
     request->head.len = 0;
     buf_printf(&request->head,
                "POST %s HTTP/1.1\r\nHost: %s:%s\r\nUser-Agent: load\r\n%s"
                "Content-Length: %zu\r\n\r\n",
-               options->path, options->host, options->port, headers, request->body.len);
+               options->path, options->host, options->port, format_headers[options->format],
+               request->body.len);
 }
 
 /* --- sending -----------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ int logger_level_parse(const char *name);
 
 /**
  * Writes one line. `format` makes "key=value key2=value2"; values with blanks are quoted by the
- * caller: "key=\"%s\"". In JSON each pair is a member of the line's object. NULL format: message only.
+ * caller: "key=\"%s\"". In JSON each pair is a member of the line's object. NULL format: message
+ * only.
  */
 void logger_write(enum log_level level, const char *message, const char *format, ...)
     TIDE_PRINTF(3, 4);

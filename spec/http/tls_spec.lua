@@ -241,8 +241,8 @@ describe("streams over TLS", function()
 
   it("hold one piece for a reader that stands still", function()
     local reader = io.popen(("(printf 'GET /stream?lines=60000000 HTTP/1.1\\r\\n" ..
-      "Host: a\\r\\n\\r\\n'; sleep 30) | openssl s_client -quiet -ign_eof -connect 127.0.0.1:%d 2> /dev/null | " ..
-      "(echo $$; exec sleep 30)"):format(door.secure))
+      "Host: a\\r\\n\\r\\n'; sleep 30) | openssl s_client -quiet -ign_eof -connect " ..
+      "127.0.0.1:%d 2> /dev/null | (echo $$; exec sleep 30)"):format(door.secure))
     process.wait_for("the end of a standing reader", 10, function()
       return door:request("GET", "/metrics").body:match('rejected_total{reason="timeout"} [12]')
     end)
@@ -254,7 +254,8 @@ describe("streams over TLS", function()
 
   it("are cancelled when the client says goodbye", function()
     local done = io.popen(("printf 'GET /cancel HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | " ..
-      "timeout 1 openssl s_client -quiet -ign_eof -connect 127.0.0.1:%d 2> /dev/null; echo done"):format(door.secure))
+      "timeout 1 openssl s_client -quiet -ign_eof -connect 127.0.0.1:%d 2> /dev/null; " ..
+      "echo done"):format(door.secure))
     process.wait_for("the query to run", 5, function()
       return door:request("GET", "/metrics").body:find("tidemark_query_running 1", 1, true)
     end)

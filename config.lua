@@ -208,6 +208,10 @@ return {
     -- A request's body after gzip, zlib or snappy (413 beyond).
     -- (size, 1KiB to 4GiB)
     -- max_decompressed = "256MiB",
+    -- Memory of all bodies that are being taken at a time, decompressed ones included; beyond,
+    -- large ones get 503.
+    -- (size, 1MiB to 1TiB)
+    -- max_bodies = "512MiB",
     -- Time for a request's header fields to be complete, from their first byte.
     -- (duration, 100ms to 1h)
     -- header_timeout = "10s",

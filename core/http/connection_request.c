@@ -58,6 +58,7 @@ static bool park(struct connection *connection)
 {
     if (!parked_put(connection->worker, connection->exchange))
         return false;
+    exchange_forget_body(connection->exchange);
     connection->exchange->connection = connection;
     connection->job = true;
     connection->parked = true;
@@ -235,8 +236,16 @@ static size_t take_head(struct connection *connection, const uint8_t *bytes, siz
     enum exchange_step step;
     ptrdiff_t end;
 
-    if (connection->scanned == 0 && bytes[0] == '\r') /* empty lines between requests */
-        return len >= 2 && bytes[1] == '\n' ? 2 : 0;
+    if (connection->scanned == 0 && bytes[0] == '\r') { /* empty lines between requests */
+        if (len == 1)
+            return 0;
+        if (bytes[1] == '\n')
+            return 2;
+        http_counters_rejected(connection->worker->site->counters, HTTP_REJECTED_FRAMING);
+        connection_refuse_head(connection, 400,
+                               "a return that ends no line stands before a request");
+        return len;
+    }
     end = http_head_find_end((const char *)bytes, len, &connection->scanned);
     if (end < 0) {
         http_counters_rejected(connection->worker->site->counters, HTTP_REJECTED_FRAMING);

@@ -7,7 +7,9 @@
 /* Replies shorter than this are not worth a compressor. */
 #define GZIP_MIN_BYTES 1024
 /* Buffers of this size are kept from request to request. */
-#define KEEP_BYTES ((size_t)4 << 20)
+#define KEEP_BYTES ((size_t)1 << 20)
+/* Bodies of this size are taken however much is held for others. */
+#define SMALL_BODY_BYTES ((size_t)256 << 10)
 
 struct exchange *exchange_new(struct http_site *site)
 {
@@ -31,6 +33,39 @@ static void free_state(struct http_request *request)
     request->state = NULL;
 }
 
+/* --- what bodies hold --------------------------------------------------------------------------
+ */
+
+/* Counts the memory of this body among that of all. False: that is more than may be. */
+static bool charge_body(struct exchange *exchange)
+{
+    size_t held = exchange->gathered.cap + exchange->decoded.cap;
+    size_t *all = &exchange->site->body_bytes;
+    size_t total;
+
+    if (held <= exchange->charged)
+        return true;
+    total = __atomic_add_fetch(all, held - exchange->charged, __ATOMIC_RELAXED);
+    exchange->charged = held;
+    return total <= exchange->site->options.all_bodies_bytes || held <= SMALL_BODY_BYTES;
+}
+
+void exchange_forget_body(struct exchange *exchange)
+{
+    trim(&exchange->gathered);
+    trim(&exchange->decoded);
+    exchange->request.body = NULL;
+    exchange->request.body_len = 0;
+    __atomic_sub_fetch(&exchange->site->body_bytes, exchange->charged, __ATOMIC_RELAXED);
+    exchange->charged = 0;
+}
+
+static void refuse_memory(struct exchange *exchange)
+{
+    exchange_refuse(exchange, 503, "the bodies of other requests hold all the memory there is");
+    http_reply_field(&exchange->reply, "Retry-After", "1");
+}
+
 void exchange_reset(struct exchange *exchange)
 {
     free_state(&exchange->request);
@@ -38,8 +73,7 @@ void exchange_reset(struct exchange *exchange)
     gzip_stream_free(exchange->gzip_stream);
     exchange->gzip_stream = NULL;
     trim(&exchange->head_bytes);
-    trim(&exchange->gathered);
-    trim(&exchange->decoded);
+    exchange_forget_body(exchange);
     trim(&exchange->piece);
     arena_reset(&exchange->arena);
     exchange->request = (struct http_request){0};
@@ -61,6 +95,7 @@ void exchange_free(struct exchange *exchange)
     free_state(&exchange->request);
     http_reply_destroy(&exchange->reply);
     gzip_stream_free(exchange->gzip_stream);
+    exchange_forget_body(exchange);
     buf_destroy(&exchange->head_bytes);
     buf_destroy(&exchange->gathered);
     buf_destroy(&exchange->decoded);
@@ -271,6 +306,9 @@ static enum exchange_step take_chunked(struct exchange *exchange, const uint8_t 
     if (passes) {
         step = pass_on(exchange, exchange->gathered.data, exchange->gathered.len, step);
         exchange->gathered.len = 0;
+    } else if (!charge_body(exchange)) {
+        refuse_memory(exchange);
+        step = EXCHANGE_ANSWER;
     } else {
         exchange->request.body = exchange->gathered.data;
         exchange->request.body_len = exchange->gathered.len;
@@ -300,6 +338,10 @@ enum exchange_step exchange_take_body(struct exchange *exchange, const uint8_t *
         return EXCHANGE_RUN;
     }
     buf_append(&exchange->gathered, bytes, part);
+    if (!charge_body(exchange)) {
+        refuse_memory(exchange);
+        return EXCHANGE_ANSWER;
+    }
     request->body = exchange->gathered.data;
     request->body_len = exchange->gathered.len;
     return exchange->body_left == 0 ? EXCHANGE_RUN : EXCHANGE_MORE;
@@ -336,6 +378,10 @@ static bool decode_body(struct exchange *exchange, struct coding *coding)
         http_reply_failure(&exchange->reply, &err);
         if (err.code == ERR_LIMIT)
             exchange->reply.status = 413;
+        return false;
+    }
+    if (!charge_body(exchange)) {
+        refuse_memory(exchange);
         return false;
     }
     request->body = exchange->decoded.data;

@@ -34,6 +34,7 @@ struct exchange {
     struct buf decoded;    /* after its content coding */
     struct arena arena;
     struct chunked chunked;
+    size_t charged;     /* memory of the body, as counted in the site */
     uint64_t received;  /* of the body */
     uint64_t sent;      /* of the answer, head and body */
     uint64_t body_left; /* of a body with a length */
@@ -82,6 +83,8 @@ enum exchange_step exchange_take_body(struct exchange *exchange, const uint8_t *
                                       size_t *used);
 /** Answers with an error outside of any route, and closes behind it. */
 void exchange_refuse(struct exchange *exchange, int status, const char *text);
+/** The route has returned and its reply needs the body no more: gives back its memory. */
+void exchange_forget_body(struct exchange *exchange);
 /** Does the route want the pool? */
 bool exchange_wants_pool(const struct exchange *exchange);
 /** Decodes the body, runs the route, makes the first piece of a stream. */

@@ -59,6 +59,7 @@ void http_options_init(struct http_options *options)
         .log_lines_per_second = 20,
         .header_bytes = 64 << 10,
         .body_bytes = 64 << 20,
+        .all_bodies_bytes = 512 << 20,
         .decompressed_bytes = 256 << 20,
         .header_timeout_ms = 10000,
         .body_timeout_ms = 60000,
@@ -95,6 +96,7 @@ void http_options_configure(struct http_options *options, const struct config *c
     options->connections = (size_t)config->http.connections;
     options->header_bytes = (size_t)config->http.header_bytes;
     options->body_bytes = (size_t)config->http.body_bytes;
+    options->all_bodies_bytes = (size_t)config->http.all_bodies_bytes;
     options->decompressed_bytes = (size_t)config->http.decompressed_bytes;
     options->header_timeout_ms = config->http.header_timeout_ms;
     options->body_timeout_ms = config->http.body_timeout_ms;

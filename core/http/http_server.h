@@ -36,6 +36,7 @@ struct http_options {
     size_t header_bytes;       /* request line and fields together: 431 beyond */
     size_t body_bytes;         /* of a body as it comes over the wire: 413 beyond */
     size_t decompressed_bytes; /* of a body after its content coding: 413 beyond */
+    size_t all_bodies_bytes;   /* memory of all bodies that are being taken: 503 beyond */
     int64_t header_timeout_ms; /* from the first byte of a request to the end of its head */
     int64_t body_timeout_ms;   /* from there to the end of the body; also: a reader that stands */
     int64_t idle_timeout_ms;   /* a connection without a request */

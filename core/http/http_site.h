@@ -37,6 +37,7 @@ struct http_site {
     struct metadata_table *metadata; /* what pushes said about metrics */
     int64_t start_ms;                /* wall clock */
     struct store *opened;            /* atomic: http_site_store */
+    size_t body_bytes;               /* atomic: memory that bodies of requests hold */
     int stopping;                    /* atomic: http_site_stopping */
 };
 

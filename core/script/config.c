@@ -91,6 +91,7 @@ static const struct binding bindings[] = {
     BIND("http.max_header", WHOLE, http.header_bytes),
     BIND("http.max_body", WHOLE, http.body_bytes),
     BIND("http.max_decompressed", WHOLE, http.decompressed_bytes),
+    BIND("http.max_bodies", WHOLE, http.all_bodies_bytes),
     BIND("http.header_timeout", MILLISECONDS, http.header_timeout_ms),
     BIND("http.body_timeout", MILLISECONDS, http.body_timeout_ms),
     BIND("http.idle_timeout", MILLISECONDS, http.idle_timeout_ms),

@@ -138,6 +138,7 @@ struct config_http {
     int64_t header_bytes;
     int64_t body_bytes;         /* as it comes over the wire */
     int64_t decompressed_bytes; /* after gzip or snappy */
+    int64_t all_bodies_bytes;   /* memory of all that are being taken */
     int64_t header_timeout_ms;
     int64_t body_timeout_ms;
     int64_t idle_timeout_ms;  /* between requests of a kept connection */

@@ -190,6 +190,9 @@ return {
   { name = "http.max_decompressed", type = "size", default = "256MiB", min = "1KiB", max = "4GiB",
     live = true,
     text = "A request's body after gzip, zlib or snappy (413 beyond)." },
+  { name = "http.max_bodies", type = "size", default = "512MiB", min = "1MiB", max = "1TiB",
+    text = "Memory of all bodies that are being taken at a time, decompressed ones included; " ..
+      "beyond, large ones get 503." },
   { name = "http.header_timeout", type = "duration", default = "10s", min = "100ms", max = "1h",
     live = true,
     text = "Time for a request's header fields to be complete, from their first byte." },

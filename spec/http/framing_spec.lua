@@ -20,6 +20,7 @@ describe("framing", function()
   local post = "POST /echo HTTP/1.1\r\nHost: a\r\n"
   local chunked = post .. "Transfer-Encoding: chunked\r\n\r\n"
   for name, attack in pairs {
+    ["a return before a request"] = { "\rGET /echo HTTP/1.1\r\nHost: a\r\n\r\n", 400 },
     ["two lengths"] = { post .. "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400 },
     ["two equal lengths"] = { post .. "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400 },
     ["a list of lengths"] = { post .. "Content-Length: 5, 5\r\n\r\nhello", 400 },

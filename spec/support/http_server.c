@@ -125,6 +125,7 @@ static bool set_option(struct http_options *options, const char *text)
         {"connections", &options->connections, NULL},
         {"header_bytes", &options->header_bytes, NULL},
         {"body_bytes", &options->body_bytes, NULL},
+        {"all_bodies_bytes", &options->all_bodies_bytes, NULL},
         {"decompressed_bytes", &options->decompressed_bytes, NULL},
         {"client_connections", &options->client_connections, NULL},
         {"client_queries", &options->client_queries, NULL},

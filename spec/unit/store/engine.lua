@@ -132,7 +132,7 @@ function Store:append(entries, call)
   C.append_result_init(result)
   local status = call(self.appender, batch, result, err)
   C.batch_destroy(batch)
-  self.ticket = result.ticket
+  self.result, self.ticket = result, result.ticket -- which lives in the result
   assert(#keep == #entries) -- the blocks were alive during the call
   if status ~= 0 then return nil, tide.text(err) end
   local refused, examples = {}, {}

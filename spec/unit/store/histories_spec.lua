@@ -1,6 +1,8 @@
 -- Random histories of one folder against a model: a value by time for each series. LONG=1 runs more;
 -- a history that fails prints its seed and steps.
+local tide = require "spec.support.tide"
 local engine = require "spec.unit.store.engine"
+local C = tide.load("disk/wal.h")
 
 local T = 1600000000000
 local FOREVER = 9223372036854775807LL
@@ -79,11 +81,13 @@ local function history(seed, note)
   local now = T
   local rule = random(3) - 1
   local window = random(2) == 1 and 30 * MINUTE or 3650 * 1440 * MINUTE
+  local has_log = random(2) == 1 -- then nothing is lost that was answered
 
   local function open()
     store = assert(engine.open {
       data_dir = folder, retention_ms = FOREVER, clock_ms = now, chunk_encoding = random(3) - 1,
       head_chunk_timeout_ms = 600000, out_of_order_ms = window, duplicates = rule,
+      wal_sync = has_log and C.WAL_SYNC_ALWAYS or C.WAL_SYNC_OFF,
     })
   end
 
@@ -146,6 +150,10 @@ local function history(seed, note)
     assert(accepted == sent - refused,
       ("accepted %s of %d, %d must be refused"):format(tostring(accepted), sent, refused))
     assert((reasons.too_old or 0) == refused)
+    if has_log then
+      store:wait_durable()
+      for _, series in pairs(model) do all_safe(series) end
+    end
   end
 
   local function compare(crashed)

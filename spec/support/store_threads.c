@@ -11,10 +11,8 @@
 
 #include "base/bytes.h"
 #include "base/logger.h"
-#include "base/mem.h"
 #include "base/thread.h"
-#include "store/append.h"
-#include "store/store.h"
+#include "store_race.h"
 
 #define PUSHERS 3
 #define READERS 2
@@ -41,21 +39,6 @@ static double value_of(int pusher, int series, int64_t time_ms)
     return (double)((time_ms / 1000 * 7919 + series * 104729 + pusher * 1299709) % 1000003) / 7;
 }
 
-static void put_text(struct buf *out, const char *text)
-{
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(text));
-    buf_puts(out, text);
-}
-
-static void put_label(struct buf *out, const char *name, const char *format, int number)
-{
-    char text[40];
-
-    snprintf(text, sizeof(text), format, number);
-    put_text(out, name);
-    put_text(out, text);
-}
-
 /* Series take turns to rest: 40 rounds at work, 40 not. */
 static bool is_active(int series, int round)
 {
@@ -74,10 +57,10 @@ static void push_round(struct pusher *pusher, struct appender *appender, struct 
     for (int i = 0; i < SERIES; i++) {
         if (!is_active(i, round))
             continue;
-        put_label(&blocks[i], "__name__", "m%d", i % 4);
-        put_label(&blocks[i], "pusher", "%d", pusher->number);
-        put_label(&blocks[i], "series", "%d", i);
-        put_label(&blocks[i], "life", "%d", round / 160); /* churn */
+        race_put_label(&blocks[i], "__name__", "m%d", i % 4);
+        race_put_label(&blocks[i], "pusher", "%d", pusher->number);
+        race_put_label(&blocks[i], "series", "%d", i);
+        race_put_label(&blocks[i], "life", "%d", round / 160); /* churn */
         batch_add_entry(batch, blocks[i].data, blocks[i].len, 0);
         for (int k = 0; k < 3; k++) {
             int64_t time_ms = now_ms + k;
@@ -117,18 +100,6 @@ static void *push_thread(void *arg)
     return NULL;
 }
 
-static int label_number(const struct labels *labels, const char *name)
-{
-    struct label label;
-    int number = 0;
-
-    if (!labels_find(labels, name, strlen(name), &label))
-        return -1;
-    for (uint32_t i = 0; i < label.value_len; i++)
-        number = number * 10 + label.value[i] - '0';
-    return number;
-}
-
 /* Reads every series that matches; returns the number of samples. */
 static uint64_t read_all(struct run *run, const struct matcher *matchers, size_t count)
 {
@@ -150,8 +121,8 @@ static uint64_t read_all(struct run *run, const struct matcher *matchers, size_t
         return 0;
     }
     for (size_t i = 0; i < selection->count; i++) {
-        int pusher = label_number(selection->series[i].labels, "pusher");
-        int series = label_number(selection->series[i].labels, "series");
+        int pusher = race_label_number(selection->series[i].labels, "pusher");
+        int series = race_label_number(selection->series[i].labels, "series");
 
         columns.len = 0;
         if (querier->read(selection, i, request.from_ms, request.to_ms, &columns, &err) != 0) {
@@ -191,14 +162,6 @@ static void *read_thread(void *arg)
     return NULL;
 }
 
-static void must(int status, const struct error *err)
-{
-    if (status == 0)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
-}
-
 static void *clock_thread(void *arg)
 {
     struct run *run = arg;
@@ -206,32 +169,15 @@ static void *clock_thread(void *arg)
 
     for (int step = 0; !__atomic_load_n(&run->stop, __ATOMIC_RELAXED); step++) {
         clock_advance(run->clock, 10000);
-        must(store_tick(run->store, &err), &err);
+        race_must(store_tick(run->store, &err), &err);
         if (step % 5 == 0)
-            must(store_maintain(run->store, &err), &err);
+            race_must(store_maintain(run->store, &err), &err);
         if (step % 7 == 0)
             store_evict(run->store, 0);
         if (step % 11 == 0)
-            must(store_checkpoint(run->store, &err), &err);
+            race_must(store_checkpoint(run->store, &err), &err);
     }
     return NULL;
-}
-
-static struct store *open_store(const char *folder, const struct clock *clock)
-{
-    struct store_options options;
-    struct error err;
-    struct store *store;
-
-    store_options_init(&options);
-    options.data_dir = folder;
-    options.clock = clock;
-    options.no_background = true;
-    options.retention_ms = RETENTION_FOREVER;
-    options.head_chunk_timeout_ms = 120000;
-    store = store_open(&options, NULL, &err);
-    must(store != NULL ? 0 : -1, &err);
-    return store;
 }
 
 static uint64_t race(struct run *run)
@@ -240,12 +186,12 @@ static uint64_t race(struct run *run)
     struct pusher arguments[PUSHERS];
     struct error err;
 
-    must(thread_start(&ticker, "clock", 0, clock_thread, run, &err), &err);
+    race_must(thread_start(&ticker, "clock", 0, clock_thread, run, &err), &err);
     for (int i = 0; i < READERS; i++)
-        must(thread_start(&readers[i], "reader", 0, read_thread, run, &err), &err);
+        race_must(thread_start(&readers[i], "reader", 0, read_thread, run, &err), &err);
     for (int i = 0; i < PUSHERS; i++) {
         arguments[i] = (struct pusher){run, i};
-        must(thread_start(&pushers[i], "pusher", 0, push_thread, &arguments[i], &err), &err);
+        race_must(thread_start(&pushers[i], "pusher", 0, push_thread, &arguments[i], &err), &err);
     }
     for (int i = 0; i < PUSHERS; i++)
         thread_join(&pushers[i]);
@@ -269,15 +215,15 @@ int main(int argc, char **argv)
     logger_set_level(LOG_LEVEL_WARN);
     clock_init_manual(&clock, START_MS);
     run.rounds = atoi(argv[2]);
-    run.store = open_store(argv[1], &clock);
+    run.store = race_open_store(argv[1], &clock);
     counted = race(&run);
     store_stats_get(run.store, &stats);
     printf("pushed %d counted %d read %s archived %s\n", (int)run.pushed, counted == run.pushed,
            run.read != 0 ? "some" : "none", stats.series_archived != 0 ? "some" : "none");
-    must(store_close(run.store, &err), &err);
-    run.store = open_store(argv[1], &clock);
+    race_must(store_close(run.store, &err), &err);
+    run.store = race_open_store(argv[1], &clock);
     counted = read_all(&run, NULL, 0);
-    must(store_close(run.store, &err), &err);
+    race_must(store_close(run.store, &err), &err);
     printf("after restart %d wrong %d\n", counted == run.pushed, (int)run.wrong);
     return counted == run.pushed && run.wrong == 0 ? 0 : 1;
 }

@@ -4,17 +4,26 @@ local engine = require "spec.unit.store.engine"
 local build = os.getenv("BUILD") or "build"
 local sanitizer = os.getenv("SANITIZER") or ""
 
+-- What the program prints on a fresh folder.
+local function race(program, count)
+  local tool = build .. "/tools/" .. program
+  assert(os.execute(("make -s SANITIZER='%s' %s"):format(sanitizer, tool)) == 0)
+  local folder = engine.folder()
+  local pipe = io.popen(("env -u LD_PRELOAD timeout 120 %s %s %d 2>&1"):format(tool, folder, count))
+  local text = pipe:read("*a")
+  pipe:close()
+  engine.remove(folder)
+  return text
+end
+
 describe("a store under threads", function()
   it("loses nothing, doubles nothing and shows nothing wrong", function()
-    local tool = build .. "/tools/store_threads"
-    assert(os.execute(("make -s SANITIZER='%s' %s"):format(sanitizer, tool)) == 0)
-    local folder = engine.folder()
-    local pipe = io.popen(("env -u LD_PRELOAD timeout 120 %s %s %d 2>&1"):format(tool, folder,
-      sanitizer == "" and 400 or 200))
-    local text = pipe:read("*a")
-    pipe:close()
-    engine.remove(folder)
+    local text = race("store_threads", sanitizer == "" and 400 or 200)
     local good = "counted 1 read some archived some\nafter restart 1 wrong 0\n"
     assert.truthy(text:find(good, 1, true), text)
+  end)
+
+  it("holds exactly what eight writers push out of order, late and twice", function()
+    assert.equal("late many\nwrong 0\n", race("late_threads", sanitizer == "" and 8000 or 2000))
   end)
 end)

@@ -6,8 +6,7 @@
 
 #define URL_BYTES 4096
 
-/* Prints what the server said: the API's error text, or all of a short plain one. */
-static void print_refusal(const struct fetch_reply *reply)
+void client_print_refusal(const struct fetch_reply *reply)
 {
     static const char mark[] = "\"error\":\"";
     const char *text = (const char *)reply->body.data;
@@ -29,19 +28,20 @@ static void print_refusal(const struct fetch_reply *reply)
     fputc('\n', stderr);
 }
 
-int client_ask(const struct client *client, const struct config *config, const char *method,
-               const char *path, const void *body, size_t body_len, struct fetch_reply *reply)
+int client_exchange(const struct client *client, const struct config *config, const char *path,
+                    struct fetch_request *request, struct fetch_reply *reply)
 {
-    char base[URL_BYTES], url[2 * URL_BYTES];
-    struct fetch_request request = {.method = method, .url = url, .body = body};
+    char base[URL_BYTES];
+    struct buf url = {0};
     struct error err;
+    int status;
 
     if (client->url != NULL) {
         snprintf(base, sizeof(base), "%s", client->url);
     } else {
         const struct config_listener *listener = &config->listen[0];
 
-        fetch_address(listener->address, base, sizeof(base), &request.unix_socket);
+        fetch_address(listener->address, base, sizeof(base), &request->unix_socket);
         if (listener->certificate[0] != '\0') {
             memmove(base + 5, base + 4, strlen(base + 4) + 1); /* http to https */
             base[4] = 's';
@@ -49,17 +49,29 @@ int client_ask(const struct client *client, const struct config *config, const c
     }
     while (strlen(base) > 0 && base[strlen(base) - 1] == '/')
         base[strlen(base) - 1] = '\0';
-    snprintf(url, sizeof(url), "%s%s", base, path);
-    request.body_len = body_len;
-    request.user_password = client->user != NULL ? client->user : getenv("TIDEMARK_USER");
-    request.ca_file = client->ca;
-    if (fetch(&request, reply, &err) != 0) {
+    buf_printf(&url, "%s%s", base, path);
+    buf_putc(&url, '\0');
+    request->url = (const char *)url.data;
+    request->user_password = client->user != NULL ? client->user : getenv("TIDEMARK_USER");
+    request->ca_file = client->ca;
+    status = fetch(request, reply, &err);
+    if (status != 0)
         fprintf(stderr, "tidemark: %s: %s\n", base, err.text);
+    request->url = NULL;
+    buf_destroy(&url);
+    return status;
+}
+
+int client_ask(const struct client *client, const struct config *config, const char *method,
+               const char *path, const void *body, size_t body_len, struct fetch_reply *reply)
+{
+    struct fetch_request request = {.method = method, .body = body, .body_len = body_len};
+
+    if (client_exchange(client, config, path, &request, reply) != 0)
         return -1;
-    }
     if (reply->status < 300)
         return 0;
-    print_refusal(reply);
+    client_print_refusal(reply);
     fetch_reply_destroy(reply);
     return -1;
 }

@@ -22,7 +22,20 @@ struct client {
 #define CLIENT_USAGE "[--config FILE] [--url URL] [--user NAME:PASSWORD] [--ca FILE]"
 
 /**
- * Asks and waits for the answer.
+ * One exchange, of any HTTP status. Of the request, what concerns the server is filled in here.
+ *
+ * @param path   with its parameters, encoded
+ * @param reply  out: destroy it with fetch_reply_destroy
+ * @return 0, or -1: it was said on standard error what is wrong
+ */
+TIDE_NODISCARD int client_exchange(const struct client *client, const struct config *config,
+                                   const char *path, struct fetch_request *request,
+                                   struct fetch_reply *reply);
+/** Says on standard error what the server refused: the API's error text, or a short plain one. */
+void client_print_refusal(const struct fetch_reply *reply);
+
+/**
+ * Asks and waits for the answer; only a status below 300 is one.
  *
  * @param path   with its parameters: "/-/reload"
  * @param body   NULL: none; then `method` may be NULL for GET

@@ -181,12 +181,21 @@ static void too_large(struct exchange *exchange)
     exchange_refuse(exchange, 413, err.text);
 }
 
+/* Never NULL: decoders may add to it. */
+static const uint8_t *bytes_of(const struct buf *buf)
+{
+    static const uint8_t nothing[1];
+
+    return buf->data != NULL ? buf->data : nothing;
+}
+
 /* The request as routes see it; the body follows. */
 static void fill_request(struct exchange *exchange, const struct peer *peer)
 {
     struct http_request *request = &exchange->request;
 
     request->site = exchange->site;
+    request->body = bytes_of(&exchange->gathered);
     request->head = &exchange->head;
     request->arena = &exchange->arena;
     request->cancelled = &exchange->cancelled;
@@ -310,7 +319,7 @@ static enum exchange_step take_chunked(struct exchange *exchange, const uint8_t 
         refuse_memory(exchange);
         step = EXCHANGE_ANSWER;
     } else {
-        exchange->request.body = exchange->gathered.data;
+        exchange->request.body = bytes_of(&exchange->gathered);
         exchange->request.body_len = exchange->gathered.len;
     }
     return step;
@@ -342,7 +351,7 @@ enum exchange_step exchange_take_body(struct exchange *exchange, const uint8_t *
         refuse_memory(exchange);
         return EXCHANGE_ANSWER;
     }
-    request->body = exchange->gathered.data;
+    request->body = bytes_of(&exchange->gathered);
     request->body_len = exchange->gathered.len;
     return exchange->body_left == 0 ? EXCHANGE_RUN : EXCHANGE_MORE;
 }
@@ -384,7 +393,7 @@ static bool decode_body(struct exchange *exchange, struct coding *coding)
         refuse_memory(exchange);
         return false;
     }
-    request->body = exchange->decoded.data;
+    request->body = bytes_of(&exchange->decoded);
     request->body_len = exchange->decoded.len;
     return true;
 }

@@ -82,7 +82,7 @@ static bool store_lines(struct graphite_door *door, const uint8_t *bytes, size_t
 
 static size_t whole_lines(const uint8_t *bytes, size_t len)
 {
-    const uint8_t *newline = memrchr(bytes, '\n', len);
+    const uint8_t *newline = len > 0 ? memrchr(bytes, '\n', len) : NULL;
 
     return newline != NULL ? (size_t)(newline + 1 - bytes) : 0;
 }

@@ -47,6 +47,13 @@ static double read_running(void *ctx)
     return site->pool == NULL ? 0 : (double)query_pool_running(site->pool);
 }
 
+static double read_helps(void *ctx)
+{
+    const struct http_site *site = ctx;
+
+    return site->pool == NULL ? 0 : (double)query_pool_helps(site->pool);
+}
+
 static void register_fixed(struct http_counters *counters, struct metrics *metrics)
 {
     static const char *const reasons[] = {"limit", "framing", "timeout", "handshake"};
@@ -98,6 +105,8 @@ struct http_counters *http_counters_new(const struct http_site *site)
     register_fixed(counters, metrics);
     metrics_callback(metrics, METRIC_GAUGE, "tidemark_query_waiting",
                      "Queries that wait for a thread.", "", read_waiting, (void *)site);
+    metrics_callback(metrics, METRIC_COUNTER, "tidemark_query_helps_total",
+                     "Times that an idle thread helped a query.", "", read_helps, (void *)site);
     metrics_callback(metrics, METRIC_GAUGE, "tidemark_query_running", "Queries being evaluated.",
                      "", read_running, (void *)site);
     return counters;

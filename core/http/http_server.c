@@ -236,6 +236,11 @@ static int open_listeners(struct http_server *server, struct error *err)
     return 0;
 }
 
+static bool call_helper(void *ctx, void (*work)(void *arg), void *arg)
+{
+    return query_pool_help(ctx, work, arg);
+}
+
 static int start_threads(struct http_server *server, struct error *err)
 {
     struct http_site *site = &server->site;
@@ -245,6 +250,7 @@ static int start_threads(struct http_server *server, struct error *err)
         query_pool_start("query", site->options.query_threads, site->options.query_queue, err);
     if (site->pool == NULL)
         return -1;
+    site->helpers = (struct query_helpers){site->pool, default_workers() - 1, call_helper};
     site->login_pool = query_pool_start("login", LOGIN_THREADS, LOGIN_QUEUE, err);
     if (site->login_pool == NULL)
         return -1;

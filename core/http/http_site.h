@@ -9,6 +9,7 @@
 #include "base/regex.h"
 #include "http/http_request.h"
 #include "http/http_server.h"
+#include "promql/engine.h"
 
 struct access_log;
 struct auth;
@@ -31,6 +32,7 @@ struct http_site {
     struct access_log *log;
     struct clients *clients; /* who has a connection */
     struct cors *cors;
+    struct query_helpers helpers;    /* idle threads of the pool */
     struct running_queries *running; /* the options'; may be NULL */
     struct http_counters *counters;
     struct gateway *gateway;         /* groups of a Pushgateway */

@@ -13,11 +13,22 @@ struct line {
     struct query_job *last;
 };
 
+/* A part of a query that runs already, for an idle thread. */
+struct errand {
+    struct errand *next;
+    void (*work)(void *arg);
+    void *arg;
+};
+
 struct query_pool {
     struct lock jobs_lock; /* guards all below but the threads */
     struct cond arrived;
     struct line lines[LINES];
     size_t next_line; /* whose turn it is */
+    struct errand *errands;
+    size_t errand_count;
+    size_t idle; /* threads that wait for work */
+    uint64_t helps;
     size_t waiting;
     size_t running;
     size_t queue_max; /* immutable */
@@ -46,6 +57,39 @@ static struct query_job *take_job_locked(struct query_pool *pool)
     return NULL;
 }
 
+/* Does an errand, if there is one; the lock is held before and after. */
+static bool run_errand_locked(struct query_pool *pool)
+{
+    struct errand *errand = pool->errands;
+
+    if (errand == NULL)
+        return false;
+    pool->errands = errand->next;
+    pool->errand_count--;
+    lock_release(&pool->jobs_lock);
+    errand->work(errand->arg);
+    mem_free(errand);
+    lock_acquire(&pool->jobs_lock);
+    return true;
+}
+
+bool query_pool_help(struct query_pool *pool, void (*work)(void *arg), void *arg)
+{
+    struct errand *errand = NULL;
+
+    lock_acquire(&pool->jobs_lock);
+    if (pool->idle > pool->waiting + pool->errand_count) {
+        errand = mem_alloc(sizeof(*errand));
+        *errand = (struct errand){.next = pool->errands, .work = work, .arg = arg};
+        pool->errands = errand;
+        pool->errand_count++;
+        pool->helps++;
+        cond_signal(&pool->arrived);
+    }
+    lock_release(&pool->jobs_lock);
+    return errand != NULL;
+}
+
 static void *run(void *arg)
 {
     struct query_pool *pool = arg;
@@ -53,12 +97,17 @@ static void *run(void *arg)
 
     lock_acquire(&pool->jobs_lock);
     for (;;) {
-        struct query_job *job = take_job_locked(pool);
+        struct query_job *job;
 
+        if (run_errand_locked(pool))
+            continue;
+        job = take_job_locked(pool);
         if (job == NULL) {
             if (pool->stopping)
                 break;
+            pool->idle++;
             cond_wait(&pool->arrived, &pool->jobs_lock);
+            pool->idle--;
             continue;
         }
         pool->running++;
@@ -147,6 +196,16 @@ size_t query_pool_running(struct query_pool *pool)
 
     lock_acquire(&pool->jobs_lock);
     count = pool->running;
+    lock_release(&pool->jobs_lock);
+    return count;
+}
+
+uint64_t query_pool_helps(struct query_pool *pool)
+{
+    uint64_t count;
+
+    lock_acquire(&pool->jobs_lock);
+    count = pool->helps;
     lock_release(&pool->jobs_lock);
     return count;
 }

@@ -31,11 +31,19 @@ TIDE_NODISCARD struct query_pool *query_pool_start(const char *name, size_t thre
  * @return false when the queue is full; the job is the caller's then
  */
 bool query_pool_submit(struct query_pool *pool, struct query_job *job, bool again);
+/**
+ * Has work(arg) called on a thread that has nothing to do, before anything that waits.
+ *
+ * @return false when there is no such thread
+ */
+bool query_pool_help(struct query_pool *pool, void (*work)(void *arg), void *arg);
 /** Runs what is queued, joins the threads and frees. Takes NULL. Nothing may be submitted then. */
 void query_pool_stop(struct query_pool *pool);
 
 /** Jobs that wait, and that run. */
 size_t query_pool_waiting(struct query_pool *pool);
 size_t query_pool_running(struct query_pool *pool);
+/** Calls of query_pool_help that found a thread, ever. */
+uint64_t query_pool_helps(struct query_pool *pool);
 
 #endif

@@ -168,6 +168,7 @@ static int read_common(const struct http_request *request, const struct params *
     asked->timeout_ms = timeout_ms;
     asked->query.cancelled = request->cancelled;
     asked->query.regexes = request->site->regexes;
+    asked->query.helpers = &request->site->helpers;
     asked->query.count_samples = asked->stats;
     asked->query.per_step = stats.len == 3 && memcmp(stats.at, "all", 3) == 0;
     return 0;

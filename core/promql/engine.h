@@ -52,6 +52,14 @@ struct query_progress {
     uint64_t peak_bytes;
 };
 
+/* Threads that have nothing else to do. */
+struct query_helpers {
+    void *ctx;
+    size_t max; /* how many to ask for at most */
+    /* Has work(arg) called once on another thread, soon; false when none is idle. Thread-safe. */
+    bool (*call)(void *ctx, void (*work)(void *arg), void *arg);
+};
+
 /* What to evaluate, and within which bounds. Borrowed for the call, changed by nobody but
  * *cancelled. Checks of the request (end before start, points per series) are the asker's. */
 struct promql_query {
@@ -72,9 +80,10 @@ struct promql_query {
     const struct promql_options *options; /* what is refused; NULL: nothing */
     const struct added_functions *added;  /* may be NULL */
     const struct querier *querier;
-    struct regex_cache *regexes; /* may be NULL */
-    bool count_samples;          /* fill query_stats.samples (stats=) */
-    bool per_step;               /* that, and samples_per_step (stats=all) */
+    struct regex_cache *regexes;         /* may be NULL */
+    const struct query_helpers *helpers; /* asked when there is much to do; may be NULL */
+    bool count_samples;                  /* fill query_stats.samples (stats=) */
+    bool per_step;                       /* that, and samples_per_step (stats=all) */
 };
 
 /* What the query cost. Times in nanoseconds of the monotonic clock. */

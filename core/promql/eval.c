@@ -26,7 +26,7 @@ void eval_publish(const struct eval *ev)
     struct query_progress *progress = ev->query->progress;
     uint64_t bytes = ev->held * (sizeof(int64_t) + sizeof(double)) + ev->plan->arena.used_bytes;
 
-    if (progress == NULL || ev->stats == NULL)
+    if (progress == NULL || ev->stats == NULL || ev->is_hand)
         return;
     __atomic_store_n(&progress->samples_read, ev->stats->samples_read, __ATOMIC_RELAXED);
     __atomic_store_n(&progress->series_read, ev->stats->series_read, __ATOMIC_RELAXED);

@@ -1,6 +1,7 @@
 /* eval.h - evaluates the nodes of a plan; what the files eval_*, aggregate and binary share.
  *
- * One evaluation belongs to one thread. Every function that can take long calls eval_tick; every
+ * One evaluation belongs to one thread (and each of its helpers has an evaluation's state of its
+ * own, eval_crew.h). Every function that can take long calls eval_tick; every
  * one that collects samples counts them with eval_hold, so that a query cannot outgrow its limit.
  */
 #ifndef TIDE_PROMQL_EVAL_H
@@ -21,6 +22,7 @@ struct eval {
     struct annotations *notes;
     struct query_stats *stats;
     bool counts_samples; /* for the stats */
+    bool is_hand;        /* a thread's part of an evaluation (eval_crew.h) */
     size_t max_samples;
     size_t held;        /* samples held now */
     size_t until_check; /* work left before the clock and the flag are looked at */

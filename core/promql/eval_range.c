@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "promql/eval.h"
+#include "promql/eval_crew.h"
 #include "promql/eval_math.h"
 
 static void input_init(const struct eval *ev, const struct plan_node *node,
@@ -111,12 +111,12 @@ int eval_range_visit(struct eval *ev, const struct plan_node *node, struct range
 /* --- calls of range functions ---------------------------------------------------------------- */
 
 struct call_visitor {
-    struct range_visitor visitor;
-    struct range_watch watch;
-    struct error *err; /* of the visit, for the watch */
-    bool ended;        /* the watch failed */
+    struct range_visitor visitor; /* of a subquery's rows */
+    struct series_work work;      /* of a selector's series */
+    struct range_input input;     /* without samples */
     struct eval *ev;
     const struct plan_node *node;
+    const struct plan_node *range; /* the argument */
     const struct range_function *function;
     struct sink *sink;
     const double *params[2];
@@ -140,8 +140,7 @@ static bool ends_with(const struct label *label, const char *end)
 }
 
 /* An info for rates of what does not look like a counter (promql.md 18). */
-static void check_counter(struct call_visitor *self, const struct labels *labels,
-                          const double *values)
+static void check_counter(struct call_visitor *self, const struct labels *labels)
 {
     struct label name = name_of(labels), noted = {0};
     struct buf quoted = {0};
@@ -152,8 +151,6 @@ static void check_counter(struct call_visitor *self, const struct labels *labels
     if (self->noted != NULL)
         noted = name_of(self->noted);
     if (noted.value_len == name.value_len && memcmp(noted.value, name.value, name.value_len) == 0)
-        return;
-    if (row_is_empty(values, self->node->grid.steps))
         return;
     eval_quote_name(&quoted, labels);
     eval_note(self->ev, ANNOTATION_INFO, self->node->children[0]->offset,
@@ -190,7 +187,7 @@ static void format_fixed(char *out, size_t size, double value)
 }
 
 /* Parameters are judged only where a window has samples. */
-static int check_params(struct call_visitor *self, const struct range_input *input,
+static int check_params(const struct call_visitor *self, const struct range_input *input,
                         struct error *err)
 {
     static const char *const texts[] = {"invalid smoothing factor. Expected: 0 < sf < 1, got: %s",
@@ -219,49 +216,116 @@ static int check_params(struct call_visitor *self, const struct range_input *inp
     return 0;
 }
 
+/* Lets a long kernel look at the clock. */
+struct kernel_watch {
+    struct range_watch watch;
+    struct eval *ev;
+    struct error *err;
+    bool ended;
+};
+
 static int tick_watch(struct range_watch *watch, size_t work)
 {
-    struct call_visitor *self =
-        (struct call_visitor *)((char *)watch - offsetof(struct call_visitor, watch));
+    struct kernel_watch *self = (struct kernel_watch *)watch;
 
     if (eval_tick(self->ev, work, self->err) != 0)
         self->ended = true;
     return self->ended;
 }
 
-static int visit_call(struct range_visitor *visitor, const struct range_input *input,
-                      const struct labels *labels, bool drop_name, struct error *err)
+/* The function over all windows of one series, on the thread whose `ev` it is. */
+static int run_kernel(const struct call_visitor *self, struct eval *ev,
+                      const struct range_input *input, double *values, struct error *err)
 {
-    struct call_visitor *self = (struct call_visitor *)visitor;
     struct range_input with_params = *input;
-    struct row row = {.values = self->sink->room(self->sink), .drop_name = drop_name};
+    struct kernel_watch watch = {.watch = {tick_watch}, .ev = ev, .err = err};
 
-    if (self->bad_params && check_params(self, input, err) != 0)
-        return -1;
     with_params.params[0] = self->params[0];
     with_params.params[1] = self->params[1];
-    with_params.watch = &self->watch;
-    self->err = err;
-    self->function->kernel(&with_params, &self->ev->scratch, row.values);
-    if (self->ended)
-        return -1;
+    with_params.watch = &watch.watch;
+    self->function->kernel(&with_params, &ev->scratch, values);
+    return watch.ended ? -1 : 0;
+}
+
+static int pass_row(struct call_visitor *self, const struct labels *labels, double *values,
+                    bool drop_name, struct error *err)
+{
+    struct row row = {.values = values, .drop_name = drop_name};
+
     if (self->function->flags & RANGE_COUNTER_CHECK)
-        check_counter(self, labels, row.values);
-    if (row_is_empty(row.values, input->steps))
-        return 0;
+        check_counter(self, labels);
     if (!(self->function->flags & RANGE_KEEPS_NAME))
         row.drop_name = true;
     row.labels = labels_ref(labels);
     return self->sink->take(self->sink, &row, err);
 }
 
+static int visit_call(struct range_visitor *visitor, const struct range_input *input,
+                      const struct labels *labels, bool drop_name, struct error *err)
+{
+    struct call_visitor *self = (struct call_visitor *)visitor;
+    double *values = self->sink->room(self->sink);
+
+    if ((self->bad_params && check_params(self, input, err) != 0) ||
+        run_kernel(self, self->ev, input, values, err) != 0)
+        return -1;
+    if (row_is_empty(values, input->steps))
+        return 0;
+    return pass_row(self, labels, values, drop_name, err);
+}
+
+static const struct call_visitor *visitor_of(const struct series_work *work)
+{
+    return (const struct call_visitor *)((const char *)work - offsetof(struct call_visitor, work));
+}
+
+static int compute_series(const struct series_work *work, struct eval *ev, size_t order,
+                          double *values, bool *empty, struct error *err)
+{
+    const struct call_visitor *self = visitor_of(work);
+    const struct columns *columns = eval_read(ev, self->range->source, order, err);
+    struct range_input input = self->input;
+
+    if (columns == NULL)
+        return -1;
+    columns = eval_without_markers(ev, columns);
+    *empty = columns->len == 0;
+    if (*empty)
+        return 0;
+    input_set(ev, &input, columns);
+    if ((self->bad_params && check_params(self, &input, err) != 0) ||
+        run_kernel(self, ev, &input, values, err) != 0)
+        return -1;
+    *empty = row_is_empty(values, input.steps);
+    return 0;
+}
+
+static int hand_on_series(struct series_work *work, size_t order, double *values, struct error *err)
+{
+    struct call_visitor *self =
+        (struct call_visitor *)((char *)work - offsetof(struct call_visitor, work));
+    const struct plan_source *source = self->range->source;
+
+    return pass_row(self, source->selection->series[source->order[order]].labels, values, false,
+                    err);
+}
+
+static int call_over_selector(struct call_visitor *self, struct error *err)
+{
+    if (eval_select(self->ev, self->range->source, err) != 0)
+        return -1;
+    input_init(self->ev, self->range, &self->input);
+    return eval_each_series(self->ev, self->range, &self->work, self->sink, err);
+}
+
 int eval_range_call(struct eval *ev, const struct plan_node *node,
                     const struct range_function *function, struct sink *sink, struct error *err)
 {
     struct call_visitor self = {.visitor = {visit_call},
-                                .watch = {tick_watch},
+                                .work = {compute_series, hand_on_series, false},
                                 .ev = ev,
                                 .node = node,
+                                .range = node->children[function->range_arg],
                                 .function = function,
                                 .sink = sink};
     int result;
@@ -273,7 +337,9 @@ int eval_range_call(struct eval *ev, const struct plan_node *node,
         for (size_t k = 0; k < node->grid.steps; k++)
             self.bad_params = self.bad_params || param_is_bad(function, self.params[p][k]);
     }
-    result = eval_range_visit(ev, node->children[function->range_arg], &self.visitor, err);
+    self.work.alone = self.bad_params;
+    result = self.range->kind == PLAN_SUBQUERY ? visit_subquery(ev, self.range, &self.visitor, err)
+                                               : call_over_selector(&self, err);
     labels_unref(self.noted);
     return result;
 }

@@ -1,6 +1,6 @@
 /* eval_select.c - selectors: find the series once, read each once, take values step by step. */
 #include "base/mem.h"
-#include "promql/eval.h"
+#include "promql/eval_crew.h"
 #include "promql/eval_math.h"
 #include "promql/eval_order.h"
 
@@ -233,24 +233,48 @@ static void count_values(struct eval *ev, const double *values, size_t steps)
     }
 }
 
+/* Each series of a selector, as a row. */
+struct selector_work {
+    struct series_work work;
+    const struct plan_node *node;
+    struct sink *sink;
+    bool times;
+};
+
+static int compute_series(const struct series_work *work, struct eval *ev, size_t order,
+                          double *values, bool *empty, struct error *err)
+{
+    const struct selector_work *self = (const struct selector_work *)work;
+
+    if (take_series(ev, self->node, order, self->times, values, err) != 0)
+        return -1;
+    *empty = row_is_empty(values, self->node->grid.steps);
+    count_values(ev, values, self->node->grid.steps);
+    return 0;
+}
+
+static int hand_on_series(struct series_work *work, size_t order, double *values, struct error *err)
+{
+    struct selector_work *self = (struct selector_work *)work;
+    const struct plan_source *source = self->node->source;
+    struct row row = {.values = values,
+                      .labels = labels_ref(source->selection->series[source->order[order]].labels),
+                      .drop_name = self->times};
+
+    return self->sink->take(self->sink, &row, err);
+}
+
 static int selector_rows(struct eval *ev, const struct plan_node *node, bool times,
                          struct sink *sink, struct error *err)
 {
+    struct selector_work self = {.work = {compute_series, hand_on_series, node->grid.steps == 1},
+                                 .node = node,
+                                 .sink = sink,
+                                 .times = times};
+
     if (eval_select(ev, node->source, err) != 0)
         return -1;
-    for (size_t i = 0; i < node->source->selection->count; i++) {
-        struct row row = {.values = sink->room(sink), .drop_name = times};
-
-        if (take_series(ev, node, i, times, row.values, err) != 0)
-            return -1;
-        if (row_is_empty(row.values, node->grid.steps))
-            continue;
-        count_values(ev, row.values, node->grid.steps);
-        row.labels = labels_ref(node->source->selection->series[node->source->order[i]].labels);
-        if (sink->take(sink, &row, err) != 0)
-            return -1;
-    }
-    return 0;
+    return eval_each_series(ev, node, &self.work, sink, err);
 }
 
 int eval_selector_rows(struct eval *ev, const struct plan_node *node, struct sink *sink,

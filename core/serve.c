@@ -231,6 +231,8 @@ static void start_scripts(struct server *server)
         .query_timeout_ms = config->query.timeout_ms,
         .query_max_samples = (size_t)config->query.max_samples,
         .query_max_series = (size_t)config->query.max_series,
+        .reload = reload,
+        .reload_ctx = server,
         .data_dir = config->data,
     };
     struct scheduler_options options = {

@@ -25,6 +25,10 @@ void actor_clear(struct actor *actor)
     actor->selection = NULL;
     text_list_destroy(&actor->texts);
     actor->texts = (struct text_list){0};
+    text_count_list_destroy(&actor->counts);
+    actor->counts = (struct text_count_list){0};
+    running_list_destroy(&actor->queries);
+    actor->queries = (struct running_list){0};
     read_request_destroy(&actor->read);
     buf_destroy(&actor->text);
 }

@@ -12,12 +12,14 @@
 #include "base/error.h"
 #include "model/value.h"
 #include "promql/annotations.h"
+#include "promql/running.h"
 #include "script/functions.h"
 #include "script/host.h"
 #include "script/narrow.h"
 #include "store/append.h"
 #include "store/batch.h"
 #include "store/querier.h"
+#include "store/store.h"
 
 struct lua_State;
 
@@ -30,6 +32,7 @@ struct actor {
     int64_t time_ms;    /* what "now" is for queries and pushes; 0: the clock's */
     void (*print)(void *ctx, const char *text, size_t len); /* NULL: print is not there */
     void *print_ctx;
+    bool operates; /* a console: tide.server, too */
 
     /* The rest is its own. */
     struct script_host host; /* as long as it acts; host.store NULL: none */
@@ -43,6 +46,8 @@ struct actor {
     struct selection *selection;
     const struct querier *querier; /* whose selection it is */
     struct text_list texts;
+    struct text_count_list counts;
+    struct running_list queries;
     struct buf text;
 };
 

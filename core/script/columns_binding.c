@@ -207,6 +207,18 @@ static int column_map(lua_State *L)
     return 1;
 }
 
+bool columns_is_one(lua_State *L, int at)
+{
+    bool is;
+
+    if (lua_type(L, at) != LUA_TUSERDATA || !lua_getmetatable(L, at))
+        return false;
+    luaL_getmetatable(L, METATABLE);
+    is = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return is;
+}
+
 /* --- making ------------------------------------------------------------------------------------
  */
 

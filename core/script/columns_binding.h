@@ -22,6 +22,8 @@ struct lua_column {
 
 /** Makes the metatable of columns; once a state, inside sandbox_run. */
 void columns_open_raises(struct lua_State *L);
+/** Whether a value is a column. */
+bool columns_is_one(struct lua_State *L, int at);
 /** Pushes an owned copy. */
 void columns_push_values_raises(struct lua_State *L, const double *values, size_t len);
 void columns_push_times_raises(struct lua_State *L, const int64_t *times_ms, size_t len);

@@ -7,6 +7,7 @@
 #define TIDE_SCRIPT_HOST_H
 
 #include "base/base.h"
+#include "base/error.h"
 
 struct running_queries;
 struct store;
@@ -19,6 +20,9 @@ struct script_host {
     int64_t query_timeout_ms;
     size_t query_max_samples;
     size_t query_max_series;
+    /* Reads configuration and scripts again; NULL: it cannot be asked. Any thread. */
+    int (*reload)(void *ctx, struct error *err);
+    void *reload_ctx;
     const char *data_dir; /* whose disk space disk_low watches; NULL: none */
 };
 

@@ -141,14 +141,24 @@ static void json_text(struct buf *out, const char *text)
     buf_putc(out, '"');
 }
 
-void rule_stats_describe(const struct rule *rule, uint64_t version, struct buf *out)
+struct rule_stats_view rule_stats_view(const struct rule *rule, uint64_t version)
 {
     struct rule_stats *stats = rule->stats;
-    char last_error[sizeof(stats->last_error)];
+    struct rule_stats_view view = {.calls = load(&stats->calls),
+                                   .errors = load(&stats->errors),
+                                   .nanoseconds = load(&stats->nanoseconds),
+                                   .suspended = rule_stats_suspended(stats, version)};
 
     lock_acquire(&stats->lock);
-    memcpy(last_error, stats->last_error, sizeof(last_error));
+    memcpy(view.last_error, stats->last_error, sizeof(view.last_error));
     lock_release(&stats->lock);
+    return view;
+}
+
+void rule_stats_describe(const struct rule *rule, uint64_t version, struct buf *out)
+{
+    const struct rule_stats_view view = rule_stats_view(rule, version);
+
     buf_printf(out, "{\"hook\":\"%s\",\"title\":", rule_hook_name(rule->hook));
     json_text(out, rule->title);
     buf_puts(out, ",\"script\":");
@@ -156,9 +166,8 @@ void rule_stats_describe(const struct rule *rule, uint64_t version, struct buf *
     buf_printf(out,
                ",\"line\":%d,\"calls\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"seconds\":%.9g,"
                "\"suspended\":%s,\"last_error\":",
-               rule->line, load(&stats->calls), load(&stats->errors),
-               (double)load(&stats->nanoseconds) / 1e9,
-               rule_stats_suspended(stats, version) ? "true" : "false");
-    json_text(out, last_error);
+               rule->line, view.calls, view.errors, (double)view.nanoseconds / 1e9,
+               view.suspended ? "true" : "false");
+    json_text(out, view.last_error);
     buf_puts(out, "}");
 }

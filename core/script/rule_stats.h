@@ -41,6 +41,16 @@ void rule_stats_good(struct rule_stats *stats, int64_t took_ns);
  */
 void rule_stats_bad(const struct rule *rule, uint64_t version, uint32_t max_errors, int64_t took_ns,
                     struct error *err);
+/* The numbers at one moment. */
+struct rule_stats_view {
+    uint64_t calls;
+    uint64_t errors;
+    uint64_t nanoseconds;
+    bool suspended;
+    char last_error[400]; /* "" for none */
+};
+
+struct rule_stats_view rule_stats_view(const struct rule *rule, uint64_t version);
 /** Appends one JSON object. */
 void rule_stats_describe(const struct rule *rule, uint64_t version, struct buf *out);
 

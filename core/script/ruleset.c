@@ -126,8 +126,10 @@ struct ruleset *ruleset_read(const char *folder, struct error *err)
     struct buf library = {0};
 
     set->references = 1;
-    if (folder[0] == '\0')
+    if (folder[0] == '\0') {
+        set->rules = mem_zalloc(1, sizeof(*set->rules));
         return set;
+    }
     buf_printf(&library, "%s/lib", folder);
     buf_putc(&library, '\0');
     if (read_folder(folder, false, &set->files, &set->file_count, err) == -1 ||
@@ -136,6 +138,8 @@ struct ruleset *ruleset_read(const char *folder, struct error *err)
         set = NULL;
     }
     buf_destroy(&library);
+    if (set != NULL && set->file_count == 0) /* nothing is loaded: it is complete */
+        set->rules = mem_zalloc(1, sizeof(*set->rules));
     for (size_t i = 0; set != NULL && i < set->library_count; i++) {
         char *name = set->libraries[i].name;
 

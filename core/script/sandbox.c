@@ -144,6 +144,19 @@ int64_t sandbox_deadline_ns(const struct sandbox *sandbox)
     return sandbox->deadline_ns;
 }
 
+int64_t sandbox_pause(struct sandbox *sandbox)
+{
+    int64_t left_ns = sandbox->deadline_ns != 0 ? TIDE_MAX(sandbox->deadline_ns - now_ns(), 1) : 0;
+
+    __atomic_store_n(&sandbox->deadline_ns, 0, __ATOMIC_RELEASE);
+    return left_ns;
+}
+
+void sandbox_resume(struct sandbox *sandbox, int64_t paused)
+{
+    __atomic_store_n(&sandbox->deadline_ns, paused != 0 ? now_ns() + paused : 0, __ATOMIC_RELEASE);
+}
+
 void *sandbox_owner(lua_State *L)
 {
     return sandbox_of(L)->owner;

@@ -70,6 +70,10 @@ void sandbox_set_cancel(struct sandbox *sandbox, const int *cancelled);
 bool sandbox_is_active(const struct sandbox *sandbox);
 /** When the run under way is to end, monotonic; 0: no deadline, or no run. */
 int64_t sandbox_deadline_ns(const struct sandbox *sandbox);
+/** From within a run: C that takes as long as it takes begins, and ends. Its time does not count.
+ */
+int64_t sandbox_pause(struct sandbox *sandbox);
+void sandbox_resume(struct sandbox *sandbox, int64_t paused);
 /** What ended the last sandbox_run. */
 enum sandbox_stop sandbox_last_stop(const struct sandbox *sandbox);
 /** Collects all garbage; outside a run. */

@@ -70,8 +70,10 @@ function tables.sort(t, comparison) return table.sort(t, comparison or less) end
 -- --- what is offered -----------------------------------------------------------------------------
 
 -- An empty table through which another one is read, and that cannot be written.
+local contents = setmetatable({}, { __mode = "k" })
+
 local function read_only(name, content)
-  return setmetatable({}, {
+  local proxy = setmetatable({}, {
     __index = content,
     __newindex = function(_, key)
       local field = type(key) == "string" and "." .. key or ""
@@ -79,8 +81,13 @@ local function read_only(name, content)
     end,
     __metatable = false,
   })
+  contents[proxy] = content
+  return proxy
 end
 env.read_only = read_only
+
+--- The table behind a read-only one, for completion; nil: it is none.
+function env.contents(proxy) return contents[proxy] end
 
 local maths = {}
 for name, value in pairs(math) do maths[name] = value end
@@ -104,6 +111,7 @@ function offered.tostring(value)
   return kind
 end
 
+env.offered, env.string_names = offered, text
 setmetatable(offered, { __index = function(_, name)
   error("unknown name '" .. tostring(name) .. "'", 2)
 end })

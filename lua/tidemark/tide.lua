@@ -314,6 +314,17 @@ end
 --- A table of the names that operator chunks see beyond env.lua's; a fresh one for each.
 function library.names() return { tide = library.tide, require = operator_require } end
 
+--- One more name of tide, in states that have more to offer than rules need.
+function library.extend(name, value) tide[name] = value end
+
+--- Forgets the rules of the scripts that were loaded: others are loaded into this state.
+function library.reset()
+  for i = #library.rules, 1, -1 do library.rules[i] = nil end
+  for key in pairs(titles) do titles[key] = nil end
+  for key in pairs(modules) do modules[key] = nil end
+  loading = true
+end
+
 --- The names of tide, sorted.
 function library.offered()
   local list = {}

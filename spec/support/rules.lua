@@ -36,6 +36,7 @@ end
 
 local clock = ffi.new("struct clock")
 local open_books = {}
+local book_folders = {} -- by the book's address
 
 local function open(files, options)
   C.clock_init_manual(clock, NOW)
@@ -46,6 +47,7 @@ local function open(files, options)
   local book = C.rulebook_open(given, err)
   if book == nil then return nil, (tide.text(err):gsub(folder:gsub("%p", "%%%0"), "SCRIPTS")) end
   open_books[#open_books + 1] = book
+  book_folders[tostring(book)] = folder
   return book, folder
 end
 
@@ -145,4 +147,4 @@ end
 
 return { C = C, FOREVER = FOREVER, DEFAULT = DEFAULT, NOW = NOW, open = open, write = write,
   folder_of = folder_of, reload = reload, keep = keep, admit = admit, quarantine = quarantine,
-  rules = rules, read = read, close_all = close_all }
+  rules = rules, read = read, folder = function(book) return book_folders[tostring(book)] end, close_all = close_all }

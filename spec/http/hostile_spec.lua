@@ -34,8 +34,8 @@ local function memory(what, most)
   local _, peak = tide.process:usage()
   local seconds = tide.process:usage() - cpu
   if os.getenv("FIGURES") then
-    print(("\n%s: %.1f MB above %.1f MB, %.2f s of CPU"):format(what, (peak - base) / 1e6, base / 1e6,
-      seconds))
+    print(("\n%s: %.1f MB above %.1f MB, %.2f s of CPU"):format(what, (peak - base) / 1e6,
+      base / 1e6, seconds))
   end
   if not SANITIZED then assert.is_true(peak - base < most, what .. ": " .. (peak - base)) end
 end
@@ -172,7 +172,8 @@ describe("hostile clients:", function()
     assert.truthy(one:receive(1):find("^HTTP/1.1 413 "))
     one:close()
     one = crowd.open(tide.port, 1)
-    one:send("POST " .. PUSH .. " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5f5e100\r\n")
+    one:send("POST " .. PUSH .. " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" ..
+      "5f5e100\r\n")
     one:pour(1, huge, 5)
     assert.truthy(one:drain(10)[1]:find("^HTTP/1.1 [45][10]3 "))
     one:close()
@@ -221,7 +222,8 @@ describe("hostile clients:", function()
     for i = 1, 20 do assert.is_true(all:wait(i, 20)) end
     good_client()
     process.wait_for("the end of those who stand", 20, function()
-      local cut = tide:request("GET", "/metrics").body:match('rejected_total{reason="timeout"} (%d+)')
+      local text = tide:request("GET", "/metrics").body
+      local cut = text:match('rejected_total{reason="timeout"} (%d+)')
       return tonumber(cut) >= 20
     end)
     good_client()

@@ -149,7 +149,7 @@ $(B)/bench/%: spec/bench/%.c $(objects)
 	$(q)$(CXX) -o $@ $(O)/bench_$*.o $(objects) $(all_libs)
 
 # Programs that specs start beside the server.
-spec_tools := $(patsubst spec/support/%.c,$(B)/tools/%,$(wildcard spec/support/*.c))
+spec_tools := $(patsubst spec/support/%.c,$(B)/tools/%,$(wildcard spec/support/*.c)) $(B)/tools/crash_store
 
 spec-tools: $(spec_tools)
 
@@ -158,6 +158,18 @@ $(B)/tools/%: spec/support/%.c $(objects)
 	@mkdir -p $(@D)
 	$(q)$(CC) $(all_cflags) -o $(O)/tool_$*.o -c $<
 	$(q)$(CXX) -o $@ $(O)/tool_$*.o $(objects) $(all_libs)
+
+crash_sources := $(wildcard spec/crash/*.c)
+$(B)/tools/crash_store: $(crash_sources) spec/crash/volume_undo.h $(objects)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(q)$(CC) $(all_cflags) -o $(O)/tool_crash_store.o -c spec/crash/crash_store.c
+	$(q)$(CC) $(all_cflags) -o $(O)/tool_volume_undo.o -c spec/crash/volume_undo.c
+	$(q)$(CXX) -o $@ $(O)/tool_crash_store.o $(O)/tool_volume_undo.o $(objects) $(all_libs)
+
+RUNS ?= 500
+crash: all spec-tools ## kill stores and compare what they leave: RUNS=500 kills of each kind; SEED= and MODE= run one again
+	@BUILD=$(B) RUNS=$(RUNS) luajit spec/run.lua spec/crash
 
 bench: deps all bench-tools $(if $(WITH),peers) ## measure; WITH=peers adds Prometheus and VictoriaMetrics
 	@BUILD=$(B) sh spec/bench/run.sh $(WITH)

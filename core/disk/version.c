@@ -46,12 +46,14 @@ static int check_text(const struct volume *volume, const char *text, size_t len,
     return 0;
 }
 
-/* Only what an empty file system has by itself may be there. */
+/* Only what an empty file system has by itself may be there, and what a first start that was cut
+ * off has left. */
 static int refuse_name(void *ctx, const struct volume_entry *entry, struct error *err)
 {
     const struct volume *volume = ctx;
 
-    if (entry->name[0] == '.' || (strcmp(entry->name, "lost+found") == 0 && entry->stat.is_folder))
+    if (entry->name[0] == '.' || strcmp(entry->name, VERSION_FILE ".tmp") == 0 ||
+        (strcmp(entry->name, "lost+found") == 0 && entry->stat.is_folder))
         return 0;
     return error_set(err, ERR_UNSUPPORTED,
                      "%s is not empty (it holds \"%.100s\") but has no " VERSION_FILE
@@ -59,19 +61,24 @@ static int refuse_name(void *ctx, const struct volume_entry *entry, struct error
                      volume->where, entry->name, VERSION_NUMBER);
 }
 
+/* Whole or not at all: a crash on the first start must not leave a folder that is refused. */
 static int write_version(struct volume *volume, struct error *err)
 {
-    char text[16];
-    struct volume_part part = {text, 0};
-    struct volume_stat stat;
-    struct buf buf = {0};
-    int status;
+    struct volume_writer *writer = volume->replace(volume, VERSION_FILE, err);
+    struct buf text = {0};
+    int status = -1;
 
-    buf_printf(&buf, "%d\n", VERSION_NUMBER);
-    memcpy(text, buf.data, buf.len);
-    part.len = buf.len;
-    buf_destroy(&buf);
-    status = volume->append(volume, VERSION_FILE, 0, &part, 1, true, &stat, err);
+    if (writer != NULL) {
+        buf_printf(&text, "%d\n", VERSION_NUMBER);
+        status = writer->write(writer, text.data, text.len, err);
+        if (status == 0)
+            status = writer->finish(writer, true, err);
+        if (status == 0)
+            status = writer->publish(writer, true, NULL, err);
+        else
+            writer->discard(writer);
+        buf_destroy(&text);
+    }
     return status == 0 ? 0 : error_note(err, "cannot make a data folder in %s", volume->where);
 }
 

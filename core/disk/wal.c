@@ -227,7 +227,9 @@ static bool sync_folder(struct wal *wal)
 
     if (wal->options.sync == WAL_SYNC_NEVER)
         return true;
-    if (wal->options.volume->sync_folder(wal->options.volume, WAL_FOLDER, &err) == 0)
+    /* The folder's own name may be new too. */
+    if (wal->options.volume->sync_folder(wal->options.volume, WAL_FOLDER, &err) == 0 &&
+        wal->options.volume->sync_folder(wal->options.volume, "", &err) == 0)
         return true;
     fail(wal, &err);
     return false;

@@ -186,6 +186,8 @@ static int load_all(struct store *store, const struct replay_plan *plan,
     if (!folder->marked_dirty)
         return load_mappings(store, err);
     store->started_dirty = true;
+    folder->log_from = plan->from_segment;
+    folder->log_covers = plan->start.found && plan->whole && !plan->foreign && !damaged;
     store_phase_set(store, STORE_PHASE_RECOVERY, 0);
     if (recover(store, err) != 0)
         return -1;

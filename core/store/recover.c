@@ -104,7 +104,7 @@ static void see_fp(struct recovery *recovery, uint64_t fp, bool orphan)
     list->fps[list->count++] = fp;
 }
 
-static int recover_file(struct recovery *recovery, const struct found_file *file, struct error *err)
+static int recover_file(struct recovery *recovery, struct found_file *file, struct error *err)
 {
     int result = recovery_known_file(recovery, file, err);
 

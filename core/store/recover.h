@@ -35,8 +35,13 @@ void recovery_quarantine(struct recovery *recovery, uint64_t fp, const struct la
 /** The series goes on without a file. Its stripe is locked. */
 void recovery_forget_file_locked(struct recovery *recovery, struct series *series);
 /** Brings a file and its series to agree. 0; 1: nobody knows the series; -1 with err */
-int recovery_known_file(struct recovery *recovery, const struct found_file *file,
-                        struct error *err);
+int recovery_known_file(struct recovery *recovery, struct found_file *file, struct error *err);
+/** Behind which time the records of the file are in heads.db or the log; TIDE_LATEST_MS: not known.
+ */
+int64_t recovery_boundary_locked(const struct series *series);
+/** Cuts off the records that begin behind it, if the log covers them; an empty file goes. */
+int recovery_cut_covered(struct recovery *recovery, struct found_file *file, int64_t boundary_ms,
+                         struct error *err);
 /** Finds the metrics of files without owner, or quarantines them. */
 int recover_orphans(struct recovery *recovery, struct error *err);
 

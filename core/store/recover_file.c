@@ -380,16 +380,33 @@ static int read_ends(struct recovery *recovery, uint64_t fp, uint64_t chunks,
     return 0;
 }
 
-static int recover_active(struct recovery *recovery, const struct found_file *file,
-                          uint64_t trusted, struct error *err)
+static void forget_file(struct recovery *recovery, uint64_t fp)
+{
+    struct stripe *stripe;
+    struct series *series = lock_fp(recovery->store, fp, &stripe);
+
+    TIDE_ASSERT(series != NULL);
+    recovery_forget_file_locked(recovery, series);
+    lock_release(&stripe->stripe_lock);
+}
+
+static int recover_active(struct recovery *recovery, struct found_file *file, uint64_t trusted,
+                          int64_t boundary_ms, struct error *err)
 {
     struct series_record first, last;
     struct series_file_stat stat;
     struct stripe *stripe;
     struct series *series;
     uint64_t chunks;
-    int result = check_file(recovery, file, trusted, &chunks, err);
+    int result = recovery_cut_covered(recovery, file, boundary_ms, err);
 
+    if (result == 0 && file->stat.size == 0 && boundary_ms != TIDE_LATEST_MS &&
+        recovery->store->folder->log_covers) {
+        forget_file(recovery, file->fp);
+        return 0;
+    }
+    if (result == 0)
+        result = check_file(recovery, file, trusted, &chunks, err);
     if (result != 0)
         return result;
     if (series_file_stat(recovery->volume, file->fp, &stat, err) != 0 ||
@@ -420,11 +437,10 @@ static int archive_agrees(struct recovery *recovery, const struct found_file *fi
 }
 
 /* An archived one: its range is that of its file. `last_ms`: TIDE_EARLIEST_MS when not known. */
-static int recover_archived(struct recovery *recovery, const struct found_file *file,
-                            int64_t last_ms, struct error *err)
+static int recover_archived(struct recovery *recovery, struct found_file *file, int64_t last_ms,
+                            struct error *err)
 {
     bool pedantic = recovery->store->options.pedantic;
-    uint64_t trusted = pedantic ? 0 : file->stat.size / SERIES_RECORD_BYTES;
     struct series_record first, last;
     struct stripe *stripe;
     struct series *series;
@@ -433,7 +449,10 @@ static int recover_archived(struct recovery *recovery, const struct found_file *
 
     if (result != 0)
         return result < 0 ? -1 : 0;
-    result = check_file(recovery, file, trusted, &chunks, err);
+    if (last_ms != TIDE_EARLIEST_MS && recovery_cut_covered(recovery, file, last_ms, err) != 0)
+        return -1;
+    result = check_file(recovery, file, pedantic ? 0 : file->stat.size / SERIES_RECORD_BYTES,
+                        &chunks, err);
     if (result != 0)
         return result;
     if (read_ends(recovery, file->fp, chunks, &first, &last, err) != 0)
@@ -489,11 +508,11 @@ void recovery_forget_file_locked(struct recovery *recovery, struct series *serie
     series_mark_dirty(recovery->store, series);
 }
 
-int recovery_known_file(struct recovery *recovery, const struct found_file *file, struct error *err)
+int recovery_known_file(struct recovery *recovery, struct found_file *file, struct error *err)
 {
     struct stripe *stripe;
     struct series *series = lock_fp(recovery->store, file->fp, &stripe);
-    int64_t last_ms = TIDE_EARLIEST_MS;
+    int64_t last_ms = TIDE_EARLIEST_MS, boundary_ms;
     bool archived, believed;
     uint64_t trusted = 0;
     int result = 0;
@@ -503,6 +522,7 @@ int recovery_known_file(struct recovery *recovery, const struct found_file *file
     archived = series->archived;
     if (series->has_samples)
         last_ms = series->last_ms;
+    boundary_ms = recovery_boundary_locked(series);
     believed = !archived && is_believed(recovery, series, file);
     if (!archived && !recovery->store->options.pedantic && series->file_chunks > 0)
         trusted = (uint64_t)series->file_chunks;
@@ -510,7 +530,7 @@ int recovery_known_file(struct recovery *recovery, const struct found_file *file
     if (archived)
         result = recover_archived(recovery, file, last_ms, err);
     else if (!believed)
-        result = recover_active(recovery, file, trusted, err);
+        result = recover_active(recovery, file, trusted, boundary_ms, err);
     return result == 1 ? lose_file(recovery, file->fp) : result;
 }
 
@@ -529,7 +549,7 @@ int recovery_adopt(struct recovery *recovery, uint64_t fp, const struct labels *
     if (labels_count(labels) > UINT16_MAX ||
         load_series(recovery->store, fp, labels, false) == NULL)
         return 1;
-    result = recover_active(recovery, &file, 0, err);
+    result = recover_active(recovery, &file, 0, TIDE_LATEST_MS, err);
     if (result == 0) {
         recovery->done.found_again++;
         log_warn("the metric of a series file was found again", "fp=%016" PRIx64, fp);

@@ -13,6 +13,7 @@
 /* What is found for the i-th orphan. */
 struct found_metric {
     struct labels *labels; /* NULL: nothing yet */
+    bool covered;          /* all that it has is in the log */
     struct buf pairs;      /* of the label index: uvarint length + bytes, name and value in turn */
 };
 
@@ -64,17 +65,20 @@ static void search_old_heads(struct search *search)
                  problem.text);
 }
 
-/* The log defines what came after the last checkpoint. */
+/* The log defines what came after the last checkpoint, so such a series has nothing else. */
 static void see_logged(void *ctx, uint64_t fp, const struct label *list, size_t count)
 {
-    struct found_metric *found = find_orphan(ctx, fp);
+    struct search *search = ctx;
+    struct found_metric *found = find_orphan(search, fp);
     struct error ignored;
 
     if (found == NULL || found->labels != NULL)
         return;
     found->labels = labels_new(list, count, &ignored);
+    found->covered = found->labels != NULL && search->recovery->store->folder->log_covers;
     if (found->labels == NULL || proves_itself(fp, found->labels))
         return;
+    found->covered = false;
     labels_unref(found->labels);
     found->labels = NULL;
 }
@@ -83,7 +87,8 @@ static void search_log(struct search *search)
 {
     struct error problem;
 
-    if (replay_definitions(search->recovery->store, see_logged, search, &problem) != 0)
+    if (replay_definitions(search->recovery->store, search->recovery->store->folder->log_from,
+                           see_logged, search, &problem) != 0)
         log_warn("the log cannot be searched for metrics", "problem=\"%s\"", problem.text);
 }
 
@@ -166,7 +171,9 @@ int recover_orphans(struct recovery *recovery, struct error *err)
         uint64_t fp = recovery->orphans.fps[i];
         int adopted = 1;
 
-        if (search.found[i].labels != NULL && result == 0)
+        if (search.found[i].covered && result == 0)
+            adopted = series_file_delete(recovery->volume, fp, err); /* it is made again */
+        else if (search.found[i].labels != NULL && result == 0)
             adopted = recovery_adopt(recovery, fp, search.found[i].labels, err);
         if (adopted < 0)
             result = -1;

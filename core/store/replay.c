@@ -51,6 +51,36 @@ static bool is_same(const struct wal_mark *mark, const struct volume_stat *heads
            (heads->size == 0 || mark->heads_mtime_ns == heads->mtime_ns);
 }
 
+static int pass_record(void *ctx, uint64_t segment, const struct wal_frame *frame,
+                       struct error *err)
+{
+    (void)ctx;
+    (void)segment;
+    (void)frame;
+    (void)err;
+    return 0;
+}
+
+static void ignore_lost(void *ctx, uint64_t segment, uint64_t after, uint64_t before)
+{
+    (void)ctx;
+    (void)segment;
+    (void)after;
+    (void)before;
+}
+
+/* Reads the log once, which costs little beside its replay. */
+static int look_for_damage(struct store *store, struct replay_plan *plan, struct error *err)
+{
+    struct wal_reader reader = {.record = pass_record, .lost = ignore_lost};
+    struct wal_replay_report report;
+
+    if (wal_replay(store->folder->volume, plan->from_segment, &reader, &report, err) != 0)
+        return -1;
+    plan->whole = report.records_lost == 0;
+    return 0;
+}
+
 int replay_look(struct store *store, struct replay_plan *plan, struct error *err)
 {
     struct volume *volume = store->folder->volume;
@@ -70,7 +100,7 @@ int replay_look(struct store *store, struct replay_plan *plan, struct error *err
         plan->from_segment = plan->start.intent.segment;
         plan->foreign = false;
     }
-    return 0;
+    return look_for_damage(store, plan, err);
 }
 
 /* --- series ------------------------------------------------------------------------------------
@@ -571,15 +601,7 @@ static int see_definitions(void *ctx, uint64_t segment, const struct wal_frame *
     return 0;
 }
 
-static void ignore_lost(void *ctx, uint64_t segment, uint64_t after, uint64_t before)
-{
-    (void)ctx;
-    (void)segment;
-    (void)after;
-    (void)before;
-}
-
-int replay_definitions(struct store *store,
+int replay_definitions(struct store *store, uint64_t from_segment,
                        void (*visit)(void *ctx, uint64_t fp, const struct label *list,
                                      size_t count),
                        void *ctx, struct error *err)
@@ -589,5 +611,5 @@ int replay_definitions(struct store *store,
         .ctx = &definitions, .record = see_definitions, .lost = ignore_lost};
     struct wal_replay_report report;
 
-    return wal_replay(store->folder->volume, 0, &reader, &report, err);
+    return wal_replay(store->folder->volume, from_segment, &reader, &report, err);
 }

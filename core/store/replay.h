@@ -16,6 +16,7 @@ struct replay_plan {
     struct wal_start start;
     uint64_t from_segment;
     bool foreign; /* heads.db is not the one that the log goes on from */
+    bool whole;   /* no record in the middle is damaged */
 };
 
 /** Looks; -1 with err: IO. `plan->start.found` says whether there is a log. */
@@ -34,7 +35,7 @@ TIDE_NODISCARD int replay_run(struct store *store, const struct replay_plan *pla
                               struct log_handover *handover, struct error *err);
 
 /** Calls visit for each series whose labels are in the log, for files without an owner. */
-TIDE_NODISCARD int replay_definitions(struct store *store,
+TIDE_NODISCARD int replay_definitions(struct store *store, uint64_t from_segment,
                                       void (*visit)(void *ctx, uint64_t fp,
                                                     const struct label *list, size_t count),
                                       void *ctx, struct error *err);

@@ -109,7 +109,7 @@ static int copy_open(struct volume_writer *writer, int from_fd, const char *from
 static int writer_copy(struct volume_writer *writer, const char *from, uint64_t offset,
                        uint64_t len, struct error *err)
 {
-    int from_fd = openat(self_of(writer)->base_fd, from, O_RDONLY | O_CLOEXEC);
+    int from_fd = openat(self_of(writer)->base_fd, from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     int status;
 
     if (from_fd < 0)

@@ -62,3 +62,33 @@ int quarantine_series(struct volume *volume, uint64_t fp, const struct labels *l
     (void)write_hint(volume, names.hint, labels, reason, &hint_err);
     return status;
 }
+
+int quarantine_folder_name(struct volume *volume, const char *folder, struct error *err)
+{
+    char aside[sizeof(QUARANTINE_FOLDER "/file-") + 2];
+    struct volume_stat stat;
+
+    if (volume->stat(volume, folder, &stat, err) != 0)
+        return err->code == ERR_NOT_FOUND ? 0 : -1;
+    if (stat.is_folder)
+        return 0;
+    snprintf(aside, sizeof(aside), QUARANTINE_FOLDER "/file-%.2s", folder);
+    return volume->move(volume, folder, aside, err);
+}
+
+int quarantine_obstacle(struct volume *volume, uint64_t fp, struct error *err)
+{
+    struct orphan_names names;
+    struct volume_stat stat;
+    char folder[3];
+
+    names_of(fp, &names);
+    snprintf(folder, sizeof(folder), "%.2s", names.series);
+    if (quarantine_folder_name(volume, folder, err) != 0)
+        return -1;
+    if (volume->stat(volume, names.series, &stat, err) == 0 && !stat.is_folder && stat.size != 0)
+        return error_set(err, ERR_CORRUPT, "%s cannot be appended to", names.series);
+    if (volume->move(volume, names.series, names.orphan, err) == 0 || err->code == ERR_NOT_FOUND)
+        return 0;
+    return -1;
+}

@@ -22,5 +22,10 @@
 TIDE_NODISCARD int quarantine_series(struct volume *volume, uint64_t fp,
                                      const struct labels *labels, const char *reason,
                                      struct error *err);
+/** Moves what is in the place of a series file, or of its folder, and is none to orphaned/. */
+TIDE_NODISCARD int quarantine_obstacle(struct volume *volume, uint64_t fp, struct error *err);
+/** The same for the folder alone ("94"): a file with its name goes to orphaned/file-94. */
+TIDE_NODISCARD int quarantine_folder_name(struct volume *volume, const char *folder,
+                                          struct error *err);
 
 #endif

@@ -78,8 +78,9 @@ struct volume {
      * @param expected_size  of the file before; 0 makes the file and its folder if missing
      * @param sync           make the bytes durable before returning
      * @param stat           out: after the write; may be NULL
-     * @return 0, or -1 with err: CONFLICT (other size, nothing was written), IO. When a sync
-     *         failed, the bytes are cut off again: write them anew, never trust a second sync.
+     * @return 0, or -1 with err: CONFLICT (other size, nothing was written), CORRUPT (something
+     *         that is no file has its name or its folder's), IO. When a sync failed, the bytes are
+     * cut off again: write them anew, never trust a second sync.
      */
     int (*append)(struct volume *volume, const char *name, uint64_t expected_size,
                   const struct volume_part *parts, size_t count, bool sync,

@@ -61,15 +61,23 @@ static int unshare(struct posix_volume *self, const char *name, struct error *er
     return writer->publish(writer, true, NULL, err);
 }
 
+/* A folder or a pipe in the place of a file, or a file in the place of its folder. */
+static int open_failed(const char *name, struct error *err)
+{
+    if (errno == EISDIR || errno == ENXIO || errno == ENOTDIR || errno == ELOOP)
+        return error_set(err, ERR_CORRUPT, "%s is no file: %s", name, strerror(errno));
+    return error_set_errno(err, "cannot open %s", name);
+}
+
 /* Opens for append; a file that must be empty is made if missing (*created). */
 static int open_append(struct posix_volume *self, const char *name, bool make, bool *created,
                        struct error *err)
 {
-    int fd = openat(self->base_fd, name, O_WRONLY | O_APPEND | O_CLOEXEC);
+    int fd = openat(self->base_fd, name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK);
 
     *created = false;
     if (fd >= 0 || errno != ENOENT)
-        return fd >= 0 ? fd : error_set_errno(err, "cannot open %s", name);
+        return fd >= 0 ? fd : open_failed(name, err);
     if (!make)
         return error_set(err, ERR_CONFLICT, "%s is missing", name);
     fd = posix_create(self->base_fd, name, O_WRONLY | O_APPEND, posix_file_mode(name), err);
@@ -235,7 +243,7 @@ static int truncate_file(struct volume *volume, const char *name, uint64_t size,
 
     if (cut_apart(self, name, err) != 0)
         return -1;
-    fd = openat(self->base_fd, name, O_WRONLY | O_CLOEXEC);
+    fd = openat(self->base_fd, name, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return missing_or_io(name, "open", err);
     if (fstat(fd, &st) != 0)

@@ -120,6 +120,8 @@ bool clock_guard_holds(struct store *store, bool walk);
 
 /* recover.c */
 int recover(struct store *store, struct error *err);
+/** Mappings that the series themselves tell: mappings.db may be missing. */
+void recover_mappings(struct store *store);
 
 /* checkpoint.c */
 int checkpoint_write(struct store *store, struct error *err);

@@ -114,10 +114,10 @@ static int load_mappings(struct store *store, struct error *err)
         restore_mapping(store, &mappings);
     mappings_destroy(&mappings);
     if (result == 0)
-        return 0;
-    if (err->code == ERR_CORRUPT)
+        recover_mappings(store);
+    else if (err->code == ERR_CORRUPT)
         error_note(err, "mappings.db cannot be read; \"tidemark repair\" makes it anew");
-    return -1;
+    return result;
 }
 
 /* The label indexes on disk: those of a clean folder hold what memory holds; otherwise all is

@@ -7,6 +7,7 @@
 
 #include "base/logger.h"
 #include "base/mem.h"
+#include "disk/quarantine.h"
 #include "store/folder.h"
 #include "store/log.h"
 
@@ -175,10 +176,13 @@ static int write_item(struct store *store, struct persist_item *item, struct err
     if (item->expected == FILE_CHUNKS_UNKNOWN && reconcile(store, item, &skip, err) != 0)
         return -1;
     if (append_chunks(store, item, skip, err) != 0) {
-        if (err->code != ERR_CONFLICT)
+        if (err->code != ERR_CONFLICT && err->code != ERR_CORRUPT)
             return -1;
-        log_warn("a series file is not of the expected size", "fp=%016" PRIx64 " chunks=%d",
-                 item->fp, item->expected);
+        log_warn("a series file is not as expected", "fp=%016" PRIx64 " chunks=%d problem=\"%s\"",
+                 item->fp, item->expected, err->text);
+        if (err->code == ERR_CORRUPT &&
+            quarantine_obstacle(store->folder->volume, item->fp, err) != 0)
+            return -1;
         if (reconcile(store, item, &skip, err) != 0 || append_chunks(store, item, skip, err) != 0)
             return -1;
     }

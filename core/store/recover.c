@@ -80,19 +80,6 @@ static void clear_strange(struct folder_scan *scan)
     }
 }
 
-/* A plain file in the place of a folder keeps its series from being written. */
-static void clear_folder_name(struct recovery *recovery, const char *folder)
-{
-    struct volume_stat stat;
-    struct error problem;
-    char aside[32];
-
-    if (recovery->volume->stat(recovery->volume, folder, &stat, &problem) != 0 || stat.is_folder)
-        return;
-    snprintf(aside, sizeof(aside), QUARANTINE_FOLDER "/file-%s", folder);
-    clear_name(recovery, folder, aside);
-}
-
 static void see_fp(struct recovery *recovery, uint64_t fp, bool orphan)
 {
     struct fp_list *list = orphan ? &recovery->orphans : &recovery->seen;
@@ -122,8 +109,7 @@ static int scan_folder(struct recovery *recovery, unsigned number, struct error 
     snprintf(name, sizeof(name), "%02x", number);
     result = recovery->volume->list(recovery->volume, name, see_entry, &scan, err);
     if (result != 0 && err->code == ERR_NOT_FOUND) {
-        clear_folder_name(recovery, name);
-        result = 0;
+        result = quarantine_folder_name(recovery->volume, name, err);
     }
     clear_strange(&scan);
     for (size_t i = 0; i < scan.count && result == 0; i++)
@@ -328,6 +314,12 @@ static void sort_fps(struct fp_list *list)
         qsort(list->fps, list->count, sizeof(*list->fps), compare_fps);
 }
 
+void recover_mappings(struct store *store)
+{
+    for (uint32_t i = 0; i < SERIES_STRIPES; i++)
+        find_mappings(store, &store->map.stripes[i]);
+}
+
 static int scan_all(struct recovery *recovery, struct error *err)
 {
     struct store *store = recovery->store;
@@ -351,8 +343,7 @@ int recover(struct store *store, struct error *err)
     result = scan_all(&recovery, err);
     if (result == 0) {
         read_mappings(store);
-        for (uint32_t i = 0; i < SERIES_STRIPES; i++)
-            find_mappings(store, &store->map.stripes[i]);
+        recover_mappings(store);
         __atomic_add_fetch(&store->mapper.changes, 1, __ATOMIC_RELAXED);
         result = archive_write(store->folder->archive, &recovery.archive, true, err);
     }

@@ -39,7 +39,7 @@ static void free_state(struct http_request *request)
 /* Counts the memory of this body among that of all. False: that is more than may be. */
 static bool charge_body(struct exchange *exchange)
 {
-    size_t held = exchange->gathered.cap + exchange->decoded.cap;
+    size_t held = exchange->gathered.cap + exchange->decoded.cap + exchange->request.held;
     size_t *all = &exchange->site->body_bytes;
     size_t total;
 
@@ -283,6 +283,10 @@ static enum exchange_step pass_on(struct exchange *exchange, const uint8_t *byte
     if (len > 0 &&
         !exchange->request.route->take_body(&exchange->request, bytes, len, &exchange->reply)) {
         exchange->reply.close = true;
+        return EXCHANGE_ANSWER;
+    }
+    if (!charge_body(exchange)) {
+        refuse_memory(exchange);
         return EXCHANGE_ANSWER;
     }
     return step;

@@ -45,6 +45,7 @@ struct http_request {
     const char *tenant; /* of the credential, which names the user's when it names none */
     const char *remote; /* the client's address without its port; "unix" for a Unix socket */
     int *cancelled;     /* atomic: nonzero when nobody waits for the answer any more */
+    size_t held;        /* memory that state holds of the body; kept by the route */
     void *state;        /* of a route that takes its body as it comes; its own */
     void (*state_free)(void *state); /* called once, whatever happened; set together with state */
 };

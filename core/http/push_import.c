@@ -164,6 +164,8 @@ bool push_import_take(struct http_request *request, const uint8_t *bytes, size_t
         failed = import->inflate != NULL
                      ? take_compressed(request, reply, import, bytes, len, &err)
                      : take_lines(request, reply, import, bytes, len, false, &err);
+    if (import != NULL)
+        request->held = import->rest.cap + import->inflated.cap;
     if (failed != 0)
         fail(import, reply, &err);
     return failed == 0;

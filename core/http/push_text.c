@@ -3,6 +3,7 @@
 
 #include "http/media_type.h"
 #include "wire/exposition.h"
+#include "wire/metric_family.h"
 
 int push_text_decode(struct push_job *job, struct error *err)
 {
@@ -12,6 +13,8 @@ int push_text_decode(struct push_job *job, struct error *err)
 
     if (field != NULL)
         media_type_parse(field->value, &type);
+    if (http_text_is(type.name, "application/vnd.google.protobuf"))
+        return metric_family_decode(job->body, job->len, &job->push, job->batch, job->result, err);
     if (!http_text_is(type.name, "application/openmetrics-text"))
         return exposition_decode_text(job->body, job->len, &job->push, job->batch, job->result,
                                       err);

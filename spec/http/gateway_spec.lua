@@ -1,8 +1,11 @@
 -- The paths of a Pushgateway, and Graphite's lines: what is stored, and what ends.
 local json = require "cjson"
 local process = require "spec.support.process"
+local protobuf = require "spec.support.protobuf"
 local server = require "spec.support.server"
 local socket = require "socket"
+
+local bytes, number = protobuf.bytes, protobuf.number
 
 local function escape(text)
   return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
@@ -66,6 +69,16 @@ describe("a Pushgateway's path", function()
     assert.same({ ['y{job="b/c",path="/var/tmp"}'] = "2" }, values_of("b/c"))
     assert.equal(200, send("POST", "/api/v1/import/prometheus/metrics/job/vm", "z 3\n").status)
     assert.same({ ['z{job="vm"}'] = "3" }, values_of("vm"))
+  end)
+
+  it("takes protobuf, as Go's clients push it", function()
+    local family = bytes(1, "go") .. number(3, 1) .. bytes(4,
+      bytes(1, bytes(1, "job") .. bytes(2, "x")) .. bytes(2, protobuf.double(1, 2.5)))
+    local answer = send("PUT", "/metrics/job/gopher", string.char(#family) .. family, { ["Content-Type"] =
+      "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; " ..
+      "encoding=delimited" })
+    assert.equal(200, answer.status, answer.body)
+    assert.same({ ['go{job="gopher"}'] = "2.5" }, values_of("gopher"))
   end)
 
   it("replaces by POST only what has the same name, by PUT all, by DELETE ends all", function()

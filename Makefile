@@ -49,7 +49,9 @@ all_cflags = -std=gnu11 $(common) $(c_warnings) $(CFLAGS)
 all_cxxflags = -std=c++17 $(common) $(warnings) $(CXXFLAGS)
 all_libs = $(sanitize) $(LDFLAGS) $(shell pkg-config --libs $(packages) 2>/dev/null) $(libraries)
 
-version := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+# A package says which version it is, having no history.
+version := $(or $(TIDE_VERSION),$(shell git describe --always --dirty --tags 2>/dev/null || \
+	echo unknown))
 
 c_files := $(sort $(wildcard core/*/*.c))
 cc_files := $(sort $(wildcard core/*/*.cc))
@@ -60,7 +62,7 @@ main_objects := $(patsubst %.c,$(O)/%.o,$(wildcard core/*.c))
 q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
-.PHONY: all run test check bench fuzz crash install uninstall format lint docs clean help deps \
+.PHONY: all run test check bench fuzz crash install uninstall man deb format lint docs clean help deps \
 	deps-test peers protocols bench-tools spec-tools FORCE
 
 all: $(B)/tidemark $(B)/libtide.so $(if $(SANITIZER),$(B)/luahost) ## build the server and the library that the specs load
@@ -204,12 +206,49 @@ docs: ## write config.lua and docs/configuration.md anew from the schema
 	luajit -e '$(from_schema).example())' > config.lua
 	luajit -e '$(from_schema).document())' > docs/configuration.md
 
-install: all ## install the server below DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 0755 $(B)/tidemark $(DESTDIR)$(PREFIX)/bin/tidemark
+# --- manual pages and packages -------------------------------------------------------------------
 
-uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/tidemark
+SYSCONFDIR ?= $(PREFIX)/etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+share = $(DESTDIR)$(PREFIX)/share
+
+man_sources := $(wildcard docs/man/*.scd)
+man_pages := $(man_sources:docs/man/%.scd=$(B)/man/%) $(B)/man/tidemark-config.lua.5
+
+man: $(man_pages) ## make the manual pages (needs scdoc)
+
+$(B)/man/%: docs/man/%.scd
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(q)scdoc < $< > $@
+
+$(B)/man/tidemark-config.lua.5: lua/tidemark/schema.lua lua/tidemark/config.lua
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(q)luajit -e '$(from_schema).manual())' | scdoc > $@
+
+deb: ## build a Debian package of the committed tree into build/deb
+	@sh .ci/packages build deb
+	@sh .package/deb
+
+install: all $(if $(shell command -v scdoc),man) ## install below DESTDIR/PREFIX (SYSCONFDIR, UNITDIR)
+	install -D -m 0755 $(B)/tidemark $(DESTDIR)$(PREFIX)/bin/tidemark
+	install -D -m 0644 .package/tidemark.service $(DESTDIR)$(UNITDIR)/tidemark.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/tidemark/config.lua || \
+		install -D -m 0644 .package/config.lua $(DESTDIR)$(SYSCONFDIR)/tidemark/config.lua
+	install -D -m 0644 .package/scripts-README $(DESTDIR)$(SYSCONFDIR)/tidemark/scripts/README
+	install -D -m 0644 .package/tidemark.bash $(share)/bash-completion/completions/tidemark
+	install -d $(share)/doc/tidemark/scripts $(share)/doc/tidemark/examples
+	install -m 0644 README.md config.lua $(wildcard docs/*.md) $(share)/doc/tidemark
+	install -m 0644 $(wildcard scripts/*) $(share)/doc/tidemark/scripts
+	install -m 0644 $(wildcard docs/examples/*) $(share)/doc/tidemark/examples
+	$(if $(shell command -v scdoc),$(foreach page,$(man_pages), \
+		install -D -m 0644 $(page) $(share)/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true)
+
+uninstall: ## remove what install put there; configuration and data stay
+	rm -f $(DESTDIR)$(PREFIX)/bin/tidemark $(DESTDIR)$(UNITDIR)/tidemark.service \
+		$(share)/bash-completion/completions/tidemark $(share)/man/man[15]/tidemark*
+	rm -rf $(share)/doc/tidemark
 
 clean: ## remove everything that was built
 	rm -rf build

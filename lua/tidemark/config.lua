@@ -426,4 +426,45 @@ function config.document()
   return concat(out, "\n") .. "\n"
 end
 
+local MANUAL = [[
+tidemark-config.lua(5)
+
+# NAME
+
+config.lua - the configuration of tidemark(1)
+
+# DESCRIPTION
+
+A Lua file that returns one table; every key may be missing. Durations are texts ("15d", "1h30m"),
+sizes too ("2GiB") or numbers of bytes. An unknown key, a wrong type and a value out of bounds are
+errors that name file and line. Flags of the command line win over the file.
+
+*tidemark config --print* shows what is in force and where each value came from; *tidemark check*
+says what is wrong.
+]]
+
+-- Text in scdoc's markup: what would be markup is escaped.
+local function scdoc(text)
+  return (gsub(gsub(text, "`", ""), "[\\_*#<~]", "\\%0"))
+end
+
+--- The manual page of config.lua, in scdoc's markup.
+function config.manual()
+  local out, open = { MANUAL }, false
+  local defaults = config.defaults()
+  for _, key in ipairs(keys) do
+    local section = match(key.name, "^(.*)%.[^.]*$")
+    if section ~= open then
+      out[#out + 1] = "# " .. string.upper(section or "the server") .. "\n"
+      if section then out[#out + 1] = scdoc(sections[section].text) .. "\n" end
+      open = section
+    end
+    out[#out + 1] = format("*%s* (%s)\n\t%s Default: %s.\n", scdoc(key.name),
+      scdoc(config.describe(key)), scdoc(gsub(key.text, "%s+", " ")),
+      scdoc(source_of(key, defaults[key.name])))
+  end
+  out[#out + 1] = "# SEE ALSO\n\ntidemark(1)"
+  return concat(out, "\n") .. "\n"
+end
+
 return config

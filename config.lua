@@ -174,6 +174,15 @@ return {
     -- group_series = 100000,
   },
 
+  -- Several tenants in one server, kept apart by a label.
+  tenants = {
+    -- The label that says whose a series is. It is set on all that a credential's tenant pushes and
+    -- required of all that it reads; the tenant "*" pushes and sees everything. Who has no
+    -- credential is refused. Empty: tenants are not kept apart.
+    -- (path)
+    -- label = "",
+  },
+
   -- Where alerts of scripts are told.
   alerts = {
     -- URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts), with

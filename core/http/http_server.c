@@ -110,6 +110,7 @@ void http_options_configure(struct http_options *options, const struct config *c
     options->query_max_series = (size_t)config->query.max_series;
     options->query_max_points = (size_t)config->query.max_points;
     options->query_max_bytes = (size_t)config->query.max_length_bytes;
+    options->tenant_label = config->tenants.label;
     options->query_lookback_ms = config->query.lookback_ms;
 }
 
@@ -264,6 +265,10 @@ static int start_threads(struct http_server *server, struct error *err)
     if (site->gateway == NULL)
         return -1;
     if (site->options.graphite_listen != NULL && site->options.graphite_listen[0] != '\0') {
+        if (site->options.tenant_label != NULL && site->options.tenant_label[0] != '\0')
+            return error_set(err, ERR_INVALID,
+                             "push.graphite_listen takes lines without credentials, so it cannot "
+                             "be used with tenants.label");
         server->graphite = graphite_door_open(site, site->options.graphite_listen, err);
         if (server->graphite == NULL)
             return -1;

@@ -71,6 +71,8 @@ struct http_options {
     int (*reload)(void *ctx, struct error *err);
     void *reload_ctx;
 
+    const char *tenant_label; /* tenant.h; NULL or "": none; borrowed */
+
     struct rulebook *rules; /* asked before any read (read_door.h); NULL: none; borrowed */
 
     const struct http_route *routes; /* further routes (of specs, of later rooms); borrowed */

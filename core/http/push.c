@@ -3,6 +3,7 @@
 
 #include "http/http_site.h"
 #include "http/metadata_table.h"
+#include "http/tenant.h"
 #include "wire/result_json.h"
 
 /* A batch that grew beyond this is not kept for the next push. */
@@ -185,6 +186,7 @@ int push_begin(struct push_job *job, struct http_request *request, struct http_r
                struct error *err)
 {
     struct pusher *pusher = request->pusher;
+    int tenant;
 
     job->request = request;
     job->reply = reply;
@@ -197,6 +199,11 @@ int push_begin(struct push_job *job, struct http_request *request, struct http_r
     job->push.metadata_ctx = request->site->metadata;
     batch_reset(job->batch);
     append_result_init(job->result);
+    tenant = tenant_label(request, &job->tenant_label, err);
+    if (tenant == -1)
+        return -1;
+    if (tenant == 1)
+        job->tenant = (struct label_extra){.list = &job->tenant_label, .count = 1};
     if (params_parse(request->head->query, (struct http_text){0}, request->arena, &job->params,
                      err) != 0)
         return -1;
@@ -205,8 +212,10 @@ int push_begin(struct push_job *job, struct http_request *request, struct http_r
 
 void push_apply_extra(struct push_job *job)
 {
-    if (!job->extra_applied)
+    if (!job->extra_applied) {
         label_extra_apply(&job->extra, job->batch);
+        label_extra_apply(&job->tenant, job->batch);
+    }
     job->extra_applied = true;
 }
 
@@ -238,6 +247,7 @@ void push_end(struct push_job *job)
         return;
     http_counters_push(job->request->site->counters, job->result, &job->push.skipped);
     label_extra_destroy(&job->extra);
+    label_extra_destroy(&job->tenant);
     if (job->batch->sample_cap > KEEP_SAMPLES)
         batch_destroy(job->batch);
     job->request = NULL;

@@ -40,6 +40,8 @@ struct push_job {
     struct append_result *result;
     struct params params;     /* of the URL; a body is never a form */
     struct label_extra extra; /* labels that the request adds: ?extra_label=, a group, a database */
+    struct label tenant_label;
+    struct label_extra tenant; /* the credential's: wins over all other labels */
     bool extra_applied;
     bool import;     /* samples of any age are taken (store_import) */
     int64_t unit_ns; /* Influx: of its times */

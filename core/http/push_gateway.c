@@ -1,12 +1,15 @@
 /* push_gateway.c - see push_gateway.h. */
 #include "http/push_gateway.h"
 
+#include <stdlib.h>
+
 #include "base/logger.h"
 #include "base/thread.h"
 #include "http/gateway_groups.h"
 #include "http/http_site.h"
 #include "http/push.h"
 #include "http/push_text.h"
+#include "http/tenant.h"
 #include "wire/push_group.h"
 
 /* How often times to live are looked at, while there are any. */
@@ -30,6 +33,36 @@ struct group_path {
     struct buf pairs; /* owned */
 };
 
+static int compare_names(const void *a, const void *b)
+{
+    const struct label *x = a, *y = b;
+    int order = memcmp(x->name, y->name, TIDE_MIN(x->name_len, y->name_len));
+
+    return order != 0 ? order : (x->name_len > y->name_len) - (x->name_len < y->name_len);
+}
+
+/* The credential's tenant is part of the group's key, whatever the path says of it. */
+static int stamp(const struct http_request *request, struct push_group *group, struct error *err)
+{
+    struct label tenant;
+    size_t at = 0;
+    int held = tenant_label(request, &tenant, err);
+
+    if (held != 1)
+        return held;
+    while (at < group->count && (group->labels[at].name_len != tenant.name_len ||
+                                 memcmp(group->labels[at].name, tenant.name, tenant.name_len) != 0))
+        at++;
+    if (at == PUSH_GROUP_MAX_LABELS)
+        return error_set(err, ERR_LIMIT, "more than %d labels in the path",
+                         PUSH_GROUP_MAX_LABELS - 1);
+    if (at == group->count)
+        group->count++;
+    group->labels[at] = tenant;
+    qsort(group->labels, group->count, sizeof(group->labels[0]), compare_names);
+    return 0;
+}
+
 static int read_path(struct http_request *request, struct group_path *path, struct error *err)
 {
     static const char prefix[] = "/metrics/";
@@ -40,6 +73,8 @@ static int read_path(struct http_request *request, struct group_path *path, stru
     at += strlen(prefix);
     if (push_group_parse(at, (size_t)(raw.at + raw.len - at), request->arena, &path->group, err) !=
         0)
+        return -1;
+    if (stamp(request, &path->group, err) != 0)
         return -1;
     for (size_t i = 0; i < path->group.count; i++) {
         const struct label *label = &path->group.labels[i];

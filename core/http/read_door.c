@@ -1,7 +1,9 @@
 /* read_door.c - see read_door.h. */
 #include "http/read_door.h"
 
+#include "base/mem.h"
 #include "http/http_site.h"
+#include "http/tenant.h"
 #include "promql/ast.h"
 
 /* A field of the request's head as a text of its arena; NULL when it is not there. */
@@ -141,20 +143,40 @@ static const char *type_of_status(int status)
     }
 }
 
+/* The first of the restrictions: what rules count is the tenant's already. */
+static void require_label(struct read_request *read, const struct label *label)
+{
+    struct error err;
+
+    read->restrictions = mem_zalloc(1, sizeof(*read->restrictions));
+    TIDE_ASSERT(matcher_init(read->restrictions, MATCH_EQUAL, label->name, label->name_len,
+                             label->value, label->value_len, NULL, &err) == 0);
+    read->restriction_count = 1;
+}
+
 bool read_door_pass(struct read_door *door, struct http_reply *reply)
 {
     const struct http_site *site = door->request->site;
     const struct querier *all = store_querier(http_site_store(site));
+    struct label label;
     struct error err;
+    int tenant = tenant_label(door->request, &label, &err);
 
-    if (site->options.rules == NULL) {
+    if (tenant == -1) {
+        http_reply_error(reply, 403, "forbidden", "%s", err.text);
+        return false;
+    }
+    if (tenant == 1)
+        require_label(&door->read, &label);
+    if (site->options.rules == NULL && tenant == 0) {
         door->querier = all;
         return true;
     }
     door->read.count_ctx = door;
     if (door->read.tree != NULL || door->set_count > 0)
         door->read.count_series = count_series;
-    if (rulebook_shape(site->options.rules, &door->read, &err) != 0) {
+    if (site->options.rules != NULL &&
+        rulebook_shape(site->options.rules, &door->read, &err) != 0) {
         http_reply_error(reply, door->read.status, type_of_status(door->read.status), "%s",
                          err.text);
         return false;

@@ -82,6 +82,7 @@ static const struct binding bindings[] = {
     BIND("limits.script_errors", WHOLE, limits.script_errors),
     BIND("push.graphite_listen", TEXT, push.graphite_listen),
     BIND("push.group_series", WHOLE, push.group_series),
+    BIND("tenants.label", TEXT, tenants.label),
     BIND("alerts.webhooks", TEXT, alerts.webhooks),
     BIND("alerts.timeout", MILLISECONDS, alerts.timeout_ms),
     BIND("alerts.resend", MILLISECONDS, alerts.resend_ms),

@@ -125,6 +125,10 @@ struct config_push {
     int64_t group_series;
 };
 
+struct config_tenants {
+    char *label; /* "" is none */
+};
+
 struct config_alerts {
     char *webhooks; /* URLs with commas between; "" is none */
     char *url;      /* of this server; "": its first listener's */
@@ -167,6 +171,7 @@ struct config {
     struct config_query query;
     struct config_limits limits;
     struct config_push push;
+    struct config_tenants tenants;
     struct config_alerts alerts;
     struct config_http http;
 

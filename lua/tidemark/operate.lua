@@ -1,4 +1,5 @@
--- tide.server: the engine in the operator's hands. In consoles only (core/script/operate_binding.c).
+-- tide.server: the engine in the operator's hands, in consoles only
+-- (core/script/operate_binding.c).
 
 local env = require "tidemark.env"
 

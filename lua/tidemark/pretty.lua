@@ -41,8 +41,8 @@ local function quoted(text)
 end
 
 local KEYWORDS = {}
-for word in gmatch([[and break do else elseif end false for function goto if in local nil not or repeat
-  return then true until while]], "%a+") do KEYWORDS[word] = true end
+for word in gmatch([[and break do else elseif end false for function goto if in local nil not or
+  repeat return then true until while]], "%a+") do KEYWORDS[word] = true end
 
 local function key_text(key)
   if type(key) == "string" and find(key, "^[%a_][%w_]*$") and not KEYWORDS[key] then return key end
@@ -143,7 +143,7 @@ local function put_series_list(out, list)
   end
 end
 
--- --- Lua ---------------------------------------------------------------------------------------------
+-- --- Lua -----------------------------------------------------------------------------------------
 
 local put
 
@@ -159,7 +159,7 @@ local function put_table(out, t, indent, depth, seen)
   if next(t) == nil then return out.put "{}" end
   if depth > MAX_DEPTH then return out.put "{ ... }" end
   seen[t] = true
-  local inner, items = indent .. "  ", 0
+  local inner = indent .. "  "
   out.put "{\n"
   local length = #t
   for i = 1, math.min(length, MAX_ITEMS) do
@@ -168,7 +168,7 @@ local function put_table(out, t, indent, depth, seen)
     out.put ",\n"
     if out.full() then return end
   end
-  items = length
+  local items = length
   for _, key in ipairs(sorted_keys(t)) do
     if type(key) ~= "number" or key < 1 or key > length or key % 1 ~= 0 then
       items = items + 1
@@ -218,7 +218,7 @@ function pretty.text(value, limit)
   return text
 end
 
--- --- JSON --------------------------------------------------------------------------------------------
+-- --- JSON ----------------------------------------------------------------------------------------
 
 local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 

@@ -164,6 +164,12 @@ return {
     text = "Series that the groups of a Pushgateway (/metrics/job/...) remember, to mark them " ..
       "as ended when a PUT or DELETE takes them away." },
 
+  { section = "tenants", text = "Several tenants in one server, kept apart by a label." },
+  { name = "tenants.label", type = "path", default = "",
+    text = "The label that says whose a series is. It is set on all that a credential's tenant " ..
+      'pushes and required of all that it reads; the tenant "*" pushes and sees everything. ' ..
+      "Who has no credential is refused. Empty: tenants are not kept apart." },
+
   { section = "alerts", text = "Where alerts of scripts are told." },
   { name = "alerts.webhooks", type = "path", default = "",
     text = "URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts), " ..

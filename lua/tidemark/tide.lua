@@ -152,10 +152,12 @@ function tide.refuse(status, text)
   return setmetatable({ status = status, text = text }, library.refuse_type)
 end
 
--- --- more rules, and what rules that act can do ----------------------------------------------------
+-- --- more rules, and what rules that act can do --------------------------------------------------
 
 local kit = { register = register, options_of = options_of, milliseconds = milliseconds }
-for _, module in ipairs { "reads", "timers", "acts" } do require("tidemark." .. module)(tide, kit) end
+for _, module in ipairs { "reads", "timers", "acts" } do
+  require("tidemark." .. module)(tide, kit)
+end
 
 -- --- times and sizes
 -- ------------------------------------------------------------------------------

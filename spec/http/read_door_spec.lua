@@ -199,18 +199,55 @@ local SELECTORS = {
   '{job=~"secret.*"}', '{tenant="b",tenant=~".+"}', '{tenant!~"a"}', '{tenant=""}',
 }
 
-describe("an adversary", function()
+-- Two ways to keep tenants apart: a query rule, and the server's own label of credentials.
+local kinds = {}
+
+kinds["a query rule"] = {
+  both = function()
+    return start [[
+      tide.query("own", function(q)
+        q:restrict { tenant = "a" }
+      end)]]
+  end,
+  alone = function() return start() end,
+  label = function(tenant) return tenant end,
+  headers = function() return nil end,
+}
+
+local function with_tenants()
+  local one = server.configured([[
+    local push_read = { "push", "read" }
+    return { listen = "127.0.0.1:PORT", tenants = { label = "tenant" }, http = { users = {
+      { user = "ann", token = "token-of-ann-0123", roles = push_read, tenant = "a" },
+      { user = "b", token = "token-of-b-01234567", roles = push_read },
+      { user = "chief", token = "token-of-chief-01", roles = push_read, tenant = "*" } } } }]])
+  one:ready()
+  running[#running + 1], folders[#folders + 1] = one, one.folder
+  return one
+end
+
+kinds["tenants.label"] = {
+  both = with_tenants,
+  alone = with_tenants,
+  label = function(tenant) return tenant == "a" and "b" or "a" end, -- senders lie
+  headers = function(tenant)
+    return { Authorization = "Bearer " .. (tenant == "a" and "token-of-ann-0123" or
+      "token-of-b-01234567") }
+  end,
+}
+
+for what, way in pairs(kinds) do describe("an adversary against " .. what, function()
   local both, alone
   local now = os.time() - 600
 
-  local function data(tenants)
+  local function data(tenant)
     local lines = {}
-    for _, tenant in ipairs(tenants) do
+    do
       local own = { a = "public", b = "secretb" }
       for minute = 0, 9 do
         local function put(name, labels, value)
-          lines[#lines + 1] = ('%s{tenant="%s",%s} %s %d000\n'):format(name, tenant, labels, value,
-            now + minute * 60)
+          lines[#lines + 1] = ('%s{tenant="%s",%s} %s %d000\n'):format(name, way.label(tenant),
+            labels, value, now + minute * 60)
         end
         put("up", ('job="%s",instance="i1"'):format(own[tenant]), tenant == "a" and 1 or 77001)
         put("up", ('job="%s",instance="i2"'):format(own[tenant]), tenant == "a" and 2 or 77002)
@@ -225,21 +262,29 @@ describe("an adversary", function()
     return table.concat(lines)
   end
 
+  local function push(one, tenant, text)
+    assert.equal(204, one:request("POST", "/api/v1/import/prometheus", text,
+      way.headers(tenant)).status)
+  end
+
   setup(function()
-    both = start [[
-      tide.query("own", function(q)
-        q:restrict { tenant = "a" }
-      end)]]
-    alone = start()
-    assert.equal(204, both:request("POST", "/api/v1/import/prometheus", data { "a", "b" }).status)
-    assert.equal(204, alone:request("POST", "/api/v1/import/prometheus", data { "a" }).status)
+    both, alone = way.both(), way.alone()
+    push(both, "a", data "a")
+    push(both, "b", data "b")
+    push(alone, "a", data "a")
     -- The data is there, and the marks of it are what they seem.
-    assert.is_truthy(data({ "b" }):find("secretb") and data({ "b" }):find("77001"))
+    assert.is_truthy(data("b"):find("secretb") and data("b"):find("77001"))
+    if what == "tenants.label" then
+      local all = both:request("GET", "/api/v1/series?match[]=up", nil,
+        { Authorization = "Bearer token-of-chief-01" })
+      assert.equal(4, #json.decode(all.body).data)
+    end
   end)
   teardown(stop_all)
 
   local function same(path)
-    local expected, got = alone:request("GET", path), both:request("GET", path)
+    local expected = alone:request("GET", path, nil, way.headers "a")
+    local got = both:request("GET", path, nil, way.headers "a")
     assert.equal(expected.status, got.status, path .. "\n" .. got.body)
     -- Restrictions show in texts of errors; nothing of b may.
     assert.is_nil(got.body:gsub("{[^{}]*tenant=[^{}]*}", ""):find("secretb"), path)
@@ -278,6 +323,8 @@ describe("an adversary", function()
 
   it("gets nothing of others by export, federation and remote read", function()
     local function same_bytes(method, path, body, headers)
+      headers = headers or {}
+      headers.Authorization = (way.headers "a" or {}).Authorization
       local expected = alone:request(method, path, body, headers)
       assert.equal(expected.body, both:request(method, path, body, headers).body, path)
     end
@@ -299,12 +346,81 @@ describe("an adversary", function()
 
   it("gets no metadata of metrics and no counts that others have", function()
     local help = "# TYPE up gauge\n# TYPE secret counter\n"
-    for _, one in ipairs { both, alone } do
-      assert.equal(204, one:request("POST", "/api/v1/import/prometheus", help).status)
-    end
-    local told = json.decode(both:request("GET", "/api/v1/metadata").body).data
+    push(both, "b", help)
+    local told = json.decode(both:request("GET", "/api/v1/metadata", nil,
+      way.headers "a").body).data
     assert.is_truthy(told.up)
     assert.is_nil(told.secret)
-    assert.equal(403, both:request("GET", "/api/v1/status/tsdb").status)
+    assert.equal(403, both:request("GET", "/api/v1/status/tsdb", nil, way.headers "a").status)
+  end)
+end) end
+
+describe("a label for tenants", function()
+  teardown(stop_all)
+
+  local function headers(who, more)
+    more = more or {}
+    more.Authorization = "Bearer " .. ({ ann = "token-of-ann-0123", b = "token-of-b-01234567",
+      chief = "token-of-chief-01" })[who]
+    return more
+  end
+
+  it("is set whatever the protocol, the path and the sender say", function()
+    local one = with_tenants()
+    local function push(who, method, path, body, more)
+      local answer = one:request(method, path, body, headers(who, more))
+      assert.is_true(answer.status < 300, path .. " " .. answer.status .. answer.body)
+    end
+    push("ann", "POST", "/api/v1/import/prometheus", 'm{tenant="b",from="text"} 1\n')
+    push("ann", "POST", "/api/v1/import/prometheus?extra_label=tenant=b", 'm{from="extra"} 1\n')
+    push("ann", "POST", "/write", "m,tenant=b,from=influx value=1\n")
+    push("ann", "PUT", "/metrics/job/j/tenant/b", 'm{from="gateway",tenant="b"} 1\n')
+    push("ann", "POST", "/api/v1/import",
+      '{"metric":{"__name__":"m","tenant":"b","from":"json"},"values":[1],"timestamps":[' ..
+      os.time() .. '000]}\n')
+    push("ann", "POST", "/api/v1/write", remote_write.snappy(bytes(1,
+      bytes(1, bytes(1, "__name__") .. bytes(2, "m")) ..
+      bytes(1, bytes(1, "from") .. bytes(2, "remote")) ..
+      bytes(1, bytes(1, "tenant") .. bytes(2, "b")) ..
+      bytes(2, number(2, os.time() * 1000)))), { ["Content-Encoding"] = "snappy" })
+    push("b", "PUT", "/metrics/job/j/tenant/a", 'm{from="b"} 1\n')
+    push("chief", "POST", "/api/v1/import/prometheus", 'm{tenant="c",from="chief"} 1\n')
+
+    local function values(who, name)
+      local answer = one:request("GET", "/api/v1/label/" .. name .. "/values", nil, headers(who))
+      return table.concat(json.decode(answer.body).data, " ")
+    end
+    assert.equal("extra gateway influx json remote text", values("ann", "from"))
+    assert.equal("a", values("ann", "tenant"))
+    assert.equal("b", values("b", "from"))
+    assert.equal("a b c", values("chief", "tenant"))
+
+    -- The groups of a Pushgateway are the tenant's own, too.
+    push("b", "DELETE", "/metrics/job/j/tenant/a")
+    local function up(who)
+      local answer = one:request("GET", "/api/v1/query?query=" .. escape 'm{job="j"}', nil,
+        headers(who))
+      return #json.decode(answer.body).data.result
+    end
+    assert.same({ 1, 0 }, { up "ann", up "b" })
+  end)
+
+  it("does not go with a port that knows no credentials", function()
+    local one = server.configured(
+      'return { listen = "127.0.0.1:PORT", tenants = { label = "t" },' ..
+      ' push = { graphite_listen = "127.0.0.1:0" } }')
+    process.wait_for("its end", 10, function() return one.process:status() end)
+    assert.is_truthy(one.process:output():find("cannot be used with tenants.label", 1, true))
+    process.remove(one.folder)
+  end)
+
+  it("lets nobody in who has no tenant", function()
+    local one = server.configured(
+      'return { listen = "127.0.0.1:PORT", tenants = { label = "t" } }')
+    one:ready()
+    running[#running + 1], folders[#folders + 1] = one, one.folder
+    assert.equal(403, one:request("POST", "/api/v1/import/prometheus", "up 1\n").status)
+    assert.equal(403, one:request("GET", "/api/v1/query?query=1").status)
+    assert.equal(200, one:request("GET", "/metrics").status)
   end)
 end)

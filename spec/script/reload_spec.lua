@@ -54,8 +54,8 @@ describe("a reload", function()
     write("b.lua", "tide.retention('x', { keep = '15x' })")
     local answer = one:request("POST", "/-/reload")
     assert.equal(500, answer.status)
-    assert.equal("failed to reload config: " .. folder .. "/b.lua:1: tide.retention: keep: not a " ..
-      'duration (try "15d" or "forever")', json.decode(answer.body).error)
+    assert.equal("failed to reload config: " .. folder .. "/b.lua:1: tide.retention: keep: not " ..
+      'a duration (try "15d" or "forever")', json.decode(answer.body).error)
     assert.equal(2, version())
     assert.equal(405, one:request("GET", "/-/reload").status)
   end)

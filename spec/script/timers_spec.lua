@@ -1,5 +1,5 @@
--- What scripts do by themselves on a real server: timers, recording rules, alerts and their webhook,
--- events, what threads share.
+-- What scripts do by themselves on a real server: timers, recording rules, alerts and their
+-- webhook, events, what threads share.
 local json = require "cjson"
 local process = require "spec.support.process"
 local receiver = require "spec.support.receiver"
@@ -48,7 +48,7 @@ after_each(function()
 end)
 
 describe("a timer", function()
-  it("asks the store, pushes what it finds, and shares numbers with rules of other threads", function()
+  it("asks the store, pushes what it finds, and shares numbers with other threads", function()
     start [[
       tide.every("1s", "sum by job", function(time)
         local runs = tide.shared.incr "runs"

@@ -1,4 +1,5 @@
--- Console sessions: lines evaluated in an environment of their own, answers, completion, cancelling.
+-- Console sessions: lines evaluated in an environment of their own, answers, completion,
+-- cancelling.
 local ffi = require "ffi"
 local json = require "cjson"
 local rules = require "spec.support.rules"
@@ -99,7 +100,8 @@ describe("a session", function()
 
   it("prints, in front of the answer", function()
     local session = open()
-    assert.same({ "done", "a\t1\n{\n  2,\n}\n7\n", { values = { 7 }, output = "a\t1\n{\n  2,\n}\n" } },
+    local printed = "a\t1\n{\n  2,\n}\n"
+    assert.same({ "done", printed .. "7\n", { values = { 7 }, output = printed } },
       { eval(session, "(function() print('a', 1) print({ 2 }) return 7 end)()") })
   end)
 

@@ -1,0 +1,19 @@
+/* tenant.h - the label that keeps tenants apart (tenants.label): stamped on what a credential's
+ * tenant pushes, and required of what it reads. The tenant "*" is all of them: it pushes labels as
+ * they come, and reads everything. */
+#ifndef TIDE_HTTP_TENANT_H
+#define TIDE_HTTP_TENANT_H
+
+#include "base/base.h"
+#include "base/error.h"
+#include "http/http_request.h"
+#include "model/labels.h"
+
+/**
+ * @param label  out: texts borrowed from options and request
+ * @return 1 the label holds, 0 no label is needed, -1 with err: DENIED (nobody's request)
+ */
+TIDE_NODISCARD int tenant_label(const struct http_request *request, struct label *label,
+                                struct error *err);
+
+#endif

@@ -174,6 +174,54 @@ static inline int64_t next_time(struct stream *s, uint32_t *run, uint32_t *count
     return bits_signed(window << 3, 23);
 }
 
+/* A run's samples [0, count), which lie `delta` apart: how many there are before the end or damage.
+ * A function of its own for each encoding, or the loop's state would not fit the registers. */
+__attribute__((always_inline)) static inline size_t read_run(struct stream *stream, uint32_t end,
+                                                             uint64_t time, uint64_t delta,
+                                                             int64_t *times_ms, double *values,
+                                                             size_t count, int encoding)
+{
+    struct stream s = *stream;
+    size_t n = 0;
+
+    for (; n < count; n++) {
+        if (encoding != VALUE_ZERO && TIDE_UNLIKELY(!next_value(&s, encoding) || s.position > end))
+            break;
+        time += delta;
+        times_ms[n] = (int64_t)time;
+        values[n] = current_value(&s, encoding);
+    }
+    *stream = s;
+    return n;
+}
+
+__attribute__((noinline)) static size_t run_integer(struct stream *stream, uint32_t end,
+                                                    uint64_t time, uint64_t delta,
+                                                    int64_t *times_ms, double *values, size_t count)
+{
+    return read_run(stream, end, time, delta, times_ms, values, count, VALUE_INTEGER);
+}
+
+__attribute__((noinline)) static size_t run_xor(struct stream *stream, uint32_t end, uint64_t time,
+                                                uint64_t delta, int64_t *times_ms, double *values,
+                                                size_t count)
+{
+    return read_run(stream, end, time, delta, times_ms, values, count, VALUE_XOR);
+}
+
+static inline size_t any_run(struct stream *s, uint32_t end, uint64_t time, uint64_t delta,
+                             int64_t *times_ms, double *values, size_t count, int encoding)
+{
+    switch (encoding) {
+    case VALUE_INTEGER:
+        return run_integer(s, end, time, delta, times_ms, values, count);
+    case VALUE_XOR:
+        return run_xor(s, end, time, delta, times_ms, values, count);
+    default:
+        return read_run(s, end, time, delta, times_ms, values, count, encoding);
+    }
+}
+
 /* Samples of the payload, up to `cap`. Stops early at the end and at damage: then the next call
  * finds the position at or behind the end. */
 static inline size_t read_body(struct chunk_reader *reader, int64_t *times_ms, double *values,
@@ -188,20 +236,13 @@ static inline size_t read_body(struct chunk_reader *reader, int64_t *times_ms, d
     stream_load(&s, reader);
     while (n < cap) {
         if (run > 0) {
-            size_t stop = TIDE_MIN(cap, n + run), begin = n;
+            size_t wanted = TIDE_MIN(cap - n, (size_t)run);
+            size_t got = any_run(&s, end, time, delta, times_ms + n, values + n, wanted, encoding);
 
-            for (; n < stop; n++) {
-                if (encoding != VALUE_ZERO) {
-                    if (TIDE_UNLIKELY(!next_value(&s, encoding) || s.position > end)) {
-                        damaged = true;
-                        break;
-                    }
-                }
-                time += delta;
-                times_ms[n] = (int64_t)time;
-                values[n] = current_value(&s, encoding);
-            }
-            run -= (uint32_t)(n - begin);
+            n += got;
+            run -= (uint32_t)got;
+            time += delta * got;
+            damaged = got != wanted;
             if (TIDE_UNLIKELY(damaged))
                 break;
             continue;

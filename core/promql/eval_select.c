@@ -91,14 +91,26 @@ const struct columns *eval_read(struct eval *ev, struct plan_source *source, siz
     return columns;
 }
 
+/* The number of the first staleness marker; len when there is none. */
+static size_t find_marker(const double *values, size_t len)
+{
+    size_t i = 0;
+
+    for (; i + 4 <= len; i += 4) {
+        if (TIDE_UNLIKELY(eval_is_hole(&values[i]) | eval_is_hole(&values[i + 1]) |
+                          eval_is_hole(&values[i + 2]) | eval_is_hole(&values[i + 3])))
+            break;
+    }
+    while (i < len && !eval_is_hole(&values[i]))
+        i++;
+    return i;
+}
+
 const struct columns *eval_without_markers(struct eval *ev, const struct columns *columns)
 {
     struct columns *clean = &ev->clean;
-    size_t first = 0;
 
-    while (first < columns->len && !eval_is_hole(&columns->values[first]))
-        first++;
-    if (first == columns->len)
+    if (find_marker(columns->values, columns->len) == columns->len)
         return columns;
     clean->len = 0;
     columns_reserve(clean, columns->len);

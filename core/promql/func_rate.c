@@ -6,14 +6,31 @@
 
 enum rate_kind { KIND_RATE, KIND_INCREASE, KIND_DELTA };
 
-/* Indexes of the samples that are smaller than the one before. */
+/* Is one of eight samples smaller than the one before it? */
+static inline bool any_falls(const double *v)
+{
+    return (v[0] < v[-1]) | (v[1] < v[0]) | (v[2] < v[1]) | (v[3] < v[2]) | (v[4] < v[3]) |
+           (v[5] < v[4]) | (v[6] < v[5]) | (v[7] < v[6]);
+}
+
+/* Indexes of the samples that are smaller than the one before: few, so eight are looked at at once.
+ */
 static size_t find_resets(const struct range_input *in, uint32_t *resets)
 {
-    size_t count = 0;
+    const double *values = in->values;
+    size_t count = 0, i = 1;
 
-    for (size_t i = 1; i < in->len; i++) {
-        resets[count] = (uint32_t)i;
-        count += in->values[i] < in->values[i - 1];
+    while (i < in->len) {
+        size_t end = TIDE_MIN(i + 8, in->len);
+
+        if (TIDE_LIKELY(end - i == 8) && !any_falls(values + i)) {
+            i = end;
+            continue;
+        }
+        for (; i < end; i++) {
+            resets[count] = (uint32_t)i;
+            count += values[i] < values[i - 1];
+        }
     }
     return count;
 }

@@ -9,12 +9,16 @@
 #include "http/connection_impl.h"
 #include "http/listener.h"
 #include "http/tls.h"
+#include "promql/engine.h"
 
 /* A refused request's bytes are read away for so long, or the refusal might not arrive. */
 #define LINGER_NS INT64_C(2000000000)
 #define LINGER_BYTES ((size_t)16 << 20)
 /* Calls of recv before others get their turn. */
 #define READ_ROUNDS 8
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_end(evutil_socket_t fd, short what, void *arg);
 
 struct connection *connection_next(const struct connection *connection)
 {
@@ -44,8 +48,28 @@ void connection_await_request(struct connection *connection)
 /* --- events -------------------------------------------------------------------------------------
  */
 
+/* While input waits that cannot be used yet: only the end is looked for. */
+static void watch_end(struct connection *connection)
+{
+    connection_set_reading(connection, false);
+    connection->watching = true;
+    event_assign(&connection->read_event, connection->worker->base, connection->transport.fd,
+                 EV_CLOSED | EV_PERSIST, on_end, connection);
+    event_add(&connection->read_event, NULL);
+}
+
+static void unwatch_end(struct connection *connection)
+{
+    event_del(&connection->read_event);
+    connection->watching = false;
+    event_assign(&connection->read_event, connection->worker->base, connection->transport.fd,
+                 EV_READ | EV_PERSIST, on_readable, connection);
+}
+
 void connection_set_reading(struct connection *connection, bool on)
 {
+    if (connection->watching)
+        unwatch_end(connection);
     if (connection->reading != on) {
         connection->reading = on;
         if (on)
@@ -97,7 +121,7 @@ void connection_close(struct connection *connection)
     if (connection->exchange != NULL) /* nobody is there for the answer, or the rest of it */
         connection_log(connection, ACCESS_LOG_GONE);
     if (connection->job)
-        __atomic_store_n(&connection->exchange->cancelled, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&connection->exchange->cancelled, QUERY_GONE, __ATOMIC_RELAXED);
     else
         connection_release_exchange(connection);
     if (connection->previous != NULL)
@@ -211,6 +235,8 @@ static void look_ahead(struct connection *connection)
     connection->ended = got == 0;
     if (got < 0 || (got == 0 && connection->state == RUNNING && !connection->parked))
         connection_close(connection);
+    else if (got > 0 && connection->state == RUNNING && !connection->parked)
+        watch_end(connection);
     else
         connection_set_reading(connection, false);
 }
@@ -295,6 +321,22 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     worker->now_ns = clock_mono_ns(worker->site->clock);
     take_input(connection);
+    connection_sweep(worker);
+}
+
+/* The peer has hung up behind input that is not used yet. */
+static void on_end(evutil_socket_t fd, short what, void *arg)
+{
+    struct connection *connection = arg;
+    struct worker *worker = connection->worker;
+
+    (void)fd;
+    (void)what;
+    worker->now_ns = clock_mono_ns(worker->site->clock);
+    if (connection->state == RUNNING && !connection->parked)
+        connection_close(connection);
+    else
+        connection_set_reading(connection, false);
     connection_sweep(worker);
 }
 

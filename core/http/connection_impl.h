@@ -44,6 +44,7 @@ struct connection {
     bool counted;     /* the exchange is one of the client's queries */
     bool in_head;     /* the first bytes of a head are there */
     bool answered;    /* the head of the exchange's answer was written */
+    bool watching;    /* read_event looks for the end only */
     bool reading;     /* read_event is added */
     bool writing;     /* write_event is added */
     bool close_after; /* of all output */

@@ -3,6 +3,7 @@
 #include "http/access_log.h"
 #include "http/clients.h"
 #include "http/connection_impl.h"
+#include "promql/engine.h"
 
 /* More unsent answers than this, and no further request is read. */
 #define BACKLOG_BYTES ((size_t)256 << 10)
@@ -98,6 +99,8 @@ static void job_run(struct query_job *job, struct coding *coding)
 {
     struct exchange *exchange = (struct exchange *)job;
 
+    if (__atomic_load_n(&exchange->cancelled, __ATOMIC_RELAXED) == QUERY_GONE)
+        return; /* nobody waits for it any more */
     if (exchange->verifying)
         exchange_verify(exchange);
     else if (exchange->streaming)

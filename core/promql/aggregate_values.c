@@ -39,11 +39,26 @@ static struct labels *group_labels(struct value_sink *self, const struct labels 
     return result;
 }
 
-static size_t group_of(struct value_sink *self, const struct labels *group, double value)
+/* A new group has a count at each step, so all of them are held, and cost time. */
+static int begin_group(struct value_sink *self, const struct labels *labels, struct error *err)
+{
+    size_t steps = self->out.steps;
+    double *values;
+
+    if (eval_hold(self->ev, steps, err) != 0)
+        return -1;
+    self->out.held += steps;
+    values = block_room(&self->out);
+    row_clear(values, steps);
+    block_add(&self->out, labels_ref(labels), values, false);
+    return eval_tick(self->ev, steps, err);
+}
+
+static int group_of(struct value_sink *self, const struct labels *group, double value,
+                    size_t *number, struct error *err)
 {
     char text[NUMBER_PLAIN_MAX_BYTES];
     struct labels *labels;
-    size_t number;
     bool is_new;
 
     labels_builder_reset(&self->builder, group);
@@ -51,41 +66,34 @@ static size_t group_of(struct value_sink *self, const struct labels *group, doub
         labels_builder_set(&self->builder, self->label->text, self->label->text_len, text,
                            number_format_plain(text, value));
     labels = labels_builder_build(&self->builder);
-    number = label_set_map_put(&self->map, labels, &is_new);
-    if (is_new) {
-        double *values = block_room(&self->out);
-
-        row_clear(values, self->out.steps);
-        block_add(&self->out, labels_ref(self->map.sets[number]), values, false);
-    }
-    return number;
+    *number = label_set_map_put(&self->map, labels, &is_new);
+    return is_new ? begin_group(self, self->map.sets[*number], err) : 0;
 }
 
 static int value_take(struct sink *sink, struct row *row, struct error *err)
 {
     struct value_sink *self = (struct value_sink *)sink;
     struct labels *group = group_labels(self, row->labels);
-    size_t number = SIZE_MAX, fresh = 0;
+    size_t number = SIZE_MAX;
     double last = 0;
+    int result = 0;
 
     labels_unref(row->labels);
-    for (size_t k = 0; k < self->out.steps; k++) {
+    for (size_t k = 0; k < self->out.steps && result == 0; k++) {
         double value = row->values[k], *count;
 
         if (eval_is_hole(&row->values[k]))
             continue;
         if (number == SIZE_MAX || double_bits(value) != double_bits(last))
-            number = group_of(self, group, value);
+            result = group_of(self, group, value, &number, err);
+        if (result != 0)
+            break;
         last = value;
         count = &self->out.rows[number].values[k];
-        fresh += eval_is_hole(count);
         *count = eval_is_hole(count) ? 1 : *count + 1;
     }
     labels_unref(group);
-    self->out.held += fresh;
-    if (eval_hold(self->ev, fresh, err) != 0)
-        return -1;
-    return eval_tick(self->ev, self->out.steps * 4, err);
+    return result != 0 ? -1 : eval_tick(self->ev, self->out.steps * 4, err);
 }
 
 int aggregate_count_values(struct eval *ev, const struct plan_node *node, struct sink *sink,

@@ -4,6 +4,7 @@
  * that of a caller of store_tick and its like. */
 #include "base/logger.h"
 #include "store/folder.h"
+#include "store/trash_parts.h"
 #include "store/store_log.h"
 
 #define SWEEP_MAX_NS ((int64_t)6 * 3600 * 1000000000)
@@ -167,6 +168,8 @@ static int tick_locked(struct store *store, struct error *err)
     if (persist_due(store, err) != 0 || merge_due(store, is_pressed(store), err) != 0)
         result = -1;
     if (maintain_due(store, err) != 0 || relieve(store, err) != 0)
+        result = -1;
+    if (trash_tick(store, err) != 0)
         result = -1;
     block_cache_expire(&store->cache, folder->expire_shard++, store_now_s(store),
                        CACHE_ENTRY_AGE_S);

@@ -48,6 +48,10 @@ struct store_counters {
     struct counter cache_hits;
     struct counter cache_misses;
     struct counter drops_held; /* by the clock guard */
+    struct counter deleted_samples; /* on request */
+    struct counter undeleted_samples;
+    struct counter dropped_samples; /* by age */
+    struct counter trash_expired;
     struct counter snapshots;
     struct counter snapshots_failed;
     uint64_t edit_puts;  /* late samples that wait to be folded or merged */

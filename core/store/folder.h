@@ -14,6 +14,7 @@
 #include "disk/mappings.h"
 #include "disk/series_file.h"
 #include "disk/volume.h"
+#include "store/audit.h"
 #include "store/clock_guard.h"
 #include "store/engine.h"
 
@@ -59,6 +60,12 @@ struct folder {
     uint32_t merge_not_before_s;
     unsigned sync_failures;
     struct clock_guard guard;
+    struct audit_pass pass;
+    int64_t trash_looked_mono_ns;
+
+    struct lock audit_lock; /* guards audit.jsonl */
+    struct lock trash_lock; /* a leaf; guards trash_in_use */
+    char trash_in_use[REMOVAL_ID_BYTES]; /* "": none */
 
     struct thread maintenance;
     struct thread indexer;
@@ -67,6 +74,9 @@ struct folder {
     bool stopping;
     bool flush_index; /* somebody waits for the label index on disk */
 };
+
+/** 0, or -1 with err UNSUPPORTED: a store in memory. */
+int store_need_folder(const struct store *store, struct error *err);
 
 /* open.c, close.c */
 int folder_open(struct store *store, struct error *err);
@@ -146,6 +156,8 @@ int merge_due(struct store *store, bool pressed, struct error *err);
 int merge_everything(struct store *store, struct error *err);
 /** Merges what is pending of these series now; done, it is durable. */
 int merge_series(struct store *store, const uint64_t *fps, size_t count, struct error *err);
+/** Is nothing left of it, neither in memory nor in a file? Under its stripe. */
+bool series_is_empty(const struct series *series);
 
 /* indexer.c */
 /** Writes changed label sets; `all`: also those that changed little. */

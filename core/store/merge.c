@@ -93,7 +93,7 @@ static void forget_file(struct store *store, struct series *series)
     series_mark_dirty(store, series);
 }
 
-static bool is_empty(const struct series *series)
+bool series_is_empty(const struct series *series)
 {
     return series->file_chunks == 0 && series->chunk_count == 0 && !series_has_head(series) &&
            series->edits == NULL;
@@ -115,7 +115,7 @@ static void settle_series(struct store *store, struct stripe *stripe, struct ser
     edits_end_merge(store, series, !item->failed);
     if (!item->failed && file->result != MERGE_EQUAL)
         series->first_ms = TIDE_MIN(series->first_ms, edits_first_ms(series));
-    if (is_empty(series)) {
+    if (series_is_empty(series)) {
         (void)!purge_series(store, stripe, series);
         return;
     }

@@ -7,6 +7,7 @@
 #include "store/folder.h"
 #include "store/replay.h"
 #include "store/snapshot_parts.h"
+#include "store/trash.h"
 #include "store/store_log.h"
 
 static struct folder *folder_new(struct store *store)
@@ -16,6 +17,8 @@ static struct folder *folder_new(struct store *store)
     lock_init(&folder->unarchived_lock);
     lock_init(&folder->wake_lock);
     lock_init(&folder->guard.guard_lock);
+    lock_init(&folder->audit_lock);
+    lock_init(&folder->trash_lock);
     cond_init(&folder->wake);
     store->folder = folder;
     store->queue = mem_zalloc(1, sizeof(*store->queue));
@@ -33,6 +36,8 @@ static void folder_free(struct store *store)
     lock_destroy(&folder->unarchived_lock);
     lock_destroy(&folder->wake_lock);
     lock_destroy(&folder->guard.guard_lock);
+    lock_destroy(&folder->audit_lock);
+    lock_destroy(&folder->trash_lock);
     cond_destroy(&folder->wake);
     if (folder->volume != NULL && folder->own_volume)
         folder->volume->close(folder->volume);
@@ -92,6 +97,7 @@ static int lock_volume(struct store *store, struct error *err)
         return -1;
     folder->locked = true;
     snapshot_sweep(folder->volume, SNAPSHOTS_FOLDER);
+    snapshot_sweep(folder->volume, TRASH_FOLDER);
     folder->marked_dirty = folder->marked_dirty || store->options.force_recovery;
     return 0;
 }

@@ -72,13 +72,6 @@ static int make_locked(struct store *store, bool skip_head, struct snapshot_info
     return 0;
 }
 
-static int need_folder(const struct store *store, struct error *err)
-{
-    if (store->folder != NULL)
-        return 0;
-    return error_set(err, ERR_UNSUPPORTED, "this store is in memory only: it has no data folder");
-}
-
 int store_snapshot(struct store *store, const struct snapshot_options *options,
                    struct snapshot_info *info, struct error *err)
 {
@@ -86,7 +79,7 @@ int store_snapshot(struct store *store, const struct snapshot_options *options,
     int result;
 
     *info = (struct snapshot_info){.time_ms = clock_wall_ms(store->clock)};
-    if (need_folder(store, err) != 0)
+    if (store_need_folder(store, err) != 0)
         return -1;
     lock_acquire(&store->background_lock);
     result = make_locked(store, options != NULL && options->skip_head, info, err);
@@ -146,7 +139,7 @@ int store_snapshot_list(struct store *store, struct snapshot_info **list, size_t
 
     *list = NULL;
     *count = 0;
-    if (need_folder(store, err) != 0)
+    if (store_need_folder(store, err) != 0)
         return -1;
     volume = store->folder->volume;
     if (volume->list(volume, SNAPSHOTS_FOLDER, list_one, &listing, err) != 0 &&
@@ -169,7 +162,7 @@ int store_snapshot_remove(struct store *store, const char *name, struct error *e
     int64_t time_ms;
     int result;
 
-    if (need_folder(store, err) != 0)
+    if (store_need_folder(store, err) != 0)
         return -1;
     if (!snapshot_parse_name(name, &time_ms))
         return error_set(err, ERR_INVALID, "\"%.60s\" is no name of a snapshot", name);

@@ -25,9 +25,14 @@ struct snapshot_writer {
     struct archive_batch batch;
     roaring_bitmap_t *ids; /* of the series in it */
     bool skip_head;
+    bool sums;           /* memory_sum is wanted */
+    uint32_t memory_sum; /* of the series added last */
     uint64_t archived;
     uint64_t bytes_linked;
 };
+
+/** Under its stripe: of what is in memory of a series and in no file; 0: nothing. */
+uint32_t snapshot_memory_sum(const struct series *series);
 
 /** A name that sorts by time and that nobody else has: "20261128T180000Z-6b1f0a2c44d1e9b7". */
 void snapshot_make_name(const struct store *store, char name[SNAPSHOT_NAME_BYTES]);
@@ -40,9 +45,8 @@ int snapshot_writer_begin(struct snapshot_writer *writer, struct store *store, c
 /** Adds all series of a stripe. */
 int snapshot_writer_add_stripe(struct snapshot_writer *writer, struct stripe *stripe,
                                struct error *err);
-/** Adds the series among `fps`, all of one stripe, that are there. */
-int snapshot_writer_add(struct snapshot_writer *writer, const uint64_t *fps, size_t count,
-                        struct error *err);
+/** Adds one series; nothing happens if it is not there. */
+int snapshot_writer_add(struct snapshot_writer *writer, uint64_t fp, struct error *err);
 /** Writes what is left. The folder is complete but for the label indexes, and not synced. */
 int snapshot_writer_finish(struct snapshot_writer *writer, struct error *err);
 /** Closes what is open. -1 with the first error, if there was none before (result 0). */

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "disk/mappings.h"
 #include "disk/version.h"
@@ -56,32 +57,10 @@ bool snapshot_parse_name(const char *name, int64_t *time_ms)
 /* A series of the stripe at work, and its file as it is in the folder. */
 struct taken {
     uint64_t fp;
-    bool archived;
     int32_t file_chunks; /* as the series has it */
     bool tail_read;
     struct heads_file file;
 };
-
-struct taken_list {
-    struct taken *items;
-    size_t count;
-    size_t cap;
-};
-
-static void take(struct taken_list *list, const struct series *series)
-{
-    if (!series->has_samples && !series->archived)
-        return;
-    if (list->count == list->cap) {
-        list->cap = list->cap != 0 ? list->cap * 2 : 64;
-        list->items = mem_realloc(list->items, list->cap * sizeof(*list->items));
-    }
-    list->items[list->count++] = (struct taken){
-        .fp = series->fp,
-        .archived = series->archived,
-        .file_chunks = series->archived ? FILE_CHUNKS_UNKNOWN : series->file_chunks,
-    };
-}
 
 /* The first chunks of a file that has more than the series knows of (a write whose end is not
  * known): those are in memory too. */
@@ -154,16 +133,39 @@ static int share_file(struct snapshot_writer *writer, struct taken *taken, struc
     return look_at_file(writer, taken, &stat, err);
 }
 
+static bool take(const struct series *series, struct taken *taken)
+{
+    if (!series->has_samples && !series->archived)
+        return false;
+    *taken = (struct taken){
+        .fp = series->fp,
+        .file_chunks = series->archived ? FILE_CHUNKS_UNKNOWN : series->file_chunks,
+    };
+    return true;
+}
+
+uint32_t snapshot_memory_sum(const struct series *series)
+{
+    uint8_t head[CHUNK_BYTES];
+    uint32_t sum = 0;
+
+    if (series->archived)
+        return 0;
+    for (uint32_t i = series->persisted; i < series->chunk_count; i++)
+        sum = crc32c(sum, series->chunks[i]->payload, CHUNK_BYTES);
+    if (!series_has_head(series))
+        return sum;
+    chunk_head_payload(&series->head, head);
+    return crc32c(sum, head, sizeof(head));
+}
+
 /* Under its stripe: what the folder's indexes and heads.db say of the series. */
-static void capture(struct snapshot_writer *writer, struct stripe *stripe,
+static void capture(struct snapshot_writer *writer, struct series *series,
                     const struct taken *taken)
 {
     struct store *store = writer->store;
-    struct series *series = series_map_find_locked(stripe, taken->fp);
     struct labels *labels;
 
-    if (series == NULL)
-        return;
     if (!series->archived) {
         struct heads_file file = taken->file;
 
@@ -173,6 +175,8 @@ static void capture(struct snapshot_writer *writer, struct stripe *stripe,
         }
         if (!heads_capture_series(store, series, &file, writer->skip_head, &writer->heads))
             return;
+        if (writer->sums)
+            writer->memory_sum = snapshot_memory_sum(series);
     } else {
         labels = series_labels_locked(store, series);
         archive_put(&writer->batch, series->fp, labels,
@@ -183,39 +187,56 @@ static void capture(struct snapshot_writer *writer, struct stripe *stripe,
     roaring_bitmap_add(writer->ids, series->id);
 }
 
-static int add_taken(struct snapshot_writer *writer, struct stripe *stripe, struct taken_list *list,
-                     struct error *err)
+static int add_taken(struct snapshot_writer *writer, struct taken *taken, struct error *err)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        if (share_file(writer, &list->items[i], err) != 0)
-            return -1;
+    struct stripe *stripe;
+    struct series *series;
+
+    if (share_file(writer, taken, err) != 0)
+        return -1;
+    series = lock_fp(writer->store, taken->fp, &stripe);
+    if (series != NULL) {
+        capture(writer, series, taken);
+        lock_release(&stripe->stripe_lock);
     }
-    lock_acquire(&stripe->stripe_lock);
-    for (size_t i = 0; i < list->count; i++)
-        capture(writer, stripe, &list->items[i]);
-    lock_release(&stripe->stripe_lock);
     if (writer->batch.count >= ARCHIVE_BATCH &&
         archive_write(writer->archive, &writer->batch, false, err) != 0)
         return -1;
     return heads_capture_flush(&writer->heads, writer->heads_writer, FLUSH_BYTES, err);
 }
 
+int snapshot_writer_add(struct snapshot_writer *writer, uint64_t fp, struct error *err)
+{
+    struct stripe *stripe;
+    struct series *series = lock_fp(writer->store, fp, &stripe);
+    struct taken taken;
+    bool wanted;
+
+    if (series == NULL)
+        return 0;
+    wanted = take(series, &taken);
+    writer->memory_sum = 0;
+    lock_release(&stripe->stripe_lock);
+    return wanted ? add_taken(writer, &taken, err) : 0;
+}
+
 int snapshot_writer_add_stripe(struct snapshot_writer *writer, struct stripe *stripe,
                                struct error *err)
 {
-    struct taken_list list = {0};
-    int result;
+    struct taken *list;
+    size_t count = 0;
+    int result = 0;
 
-    if (resolve_stripe(writer->store, stripe, err) != 0)
-        return -1;
     lock_acquire(&stripe->stripe_lock);
+    list = mem_alloc(((size_t)stripe->used + 1) * sizeof(*list));
     for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
         if (stripe->slots[i] != NULL)
-            take(&list, stripe->slots[i]);
+            count += take(stripe->slots[i], &list[count]);
     }
     lock_release(&stripe->stripe_lock);
-    result = add_taken(writer, stripe, &list, err);
-    mem_free(list.items);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = add_taken(writer, &list[i], err);
+    mem_free(list);
     return result;
 }
 

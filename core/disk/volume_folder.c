@@ -231,6 +231,11 @@ static int lock_volume(struct volume *volume, bool *existed, struct error *err)
                      volume->where);
 }
 
+static int guard_volume(struct volume *volume, bool *existed, struct error *err)
+{
+    return lock_volume(volume, existed, err);
+}
+
 static int unlock_volume(struct volume *volume, bool clean, struct error *err)
 {
     (void)volume;
@@ -278,6 +283,7 @@ struct volume *volume_folder_open(struct volume *outer, const char *folder)
         .sync_all = sync_all,
         .space = space,
         .lock = lock_volume,
+        .guard = guard_volume,
         .unlock = unlock_volume,
         .open_kv = open_kv,
         .close = close_volume,

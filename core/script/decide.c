@@ -201,6 +201,7 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
     const struct ruleset *set = state->set;
     struct call call = {.state = state, .keep_ms = RETENTION_DEFAULT};
     int64_t valid_ms = RETENTION_FOREVER;
+    const char *decided = NULL;
     struct error err;
 
     begin(state, series, NULL);
@@ -211,6 +212,7 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
             continue;
         if (rule->keep_ms != 0) {
             call.keep_ms = rule->keep_ms;
+            decided = rule->title;
             break;
         }
         call.rule = rule;
@@ -221,13 +223,14 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
             valid_ms = script_state_can_answer(state, rule) ? MOVING_VALID_MS : RETENTION_FOREVER;
             break;
         }
+        decided = rule->title;
         if (call.valid_ms == 0)
             call.valid_ms = state->binding.decision.moving ? MOVING_VALID_MS : RETENTION_FOREVER;
         valid_ms = TIDE_MIN(valid_ms, call.valid_ms);
     }
     end(state);
-    return (struct retention_verdict){.keep_ms = call.keep_ms,
-                                      .valid_until_ms = valid_until(state, valid_ms)};
+    return (struct retention_verdict){
+        .keep_ms = call.keep_ms, .valid_until_ms = valid_until(state, valid_ms), .rule = decided};
 }
 
 /* --- admit ---------------------------------------------------------------------------------------

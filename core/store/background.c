@@ -4,8 +4,8 @@
  * that of a caller of store_tick and its like. */
 #include "base/logger.h"
 #include "store/folder.h"
-#include "store/trash_parts.h"
 #include "store/store_log.h"
+#include "store/trash_parts.h"
 
 #define SWEEP_MAX_NS ((int64_t)6 * 3600 * 1000000000)
 #define CACHE_ENTRY_AGE_S 3600
@@ -86,7 +86,10 @@ static int maintain_due(struct store *store, struct error *err)
         folder->maintain_stripe = (folder->maintain_stripe + 1) % SERIES_STRIPES;
         if (maintain_stripe(store, folder->maintain_stripe, err) != 0)
             return -1;
+        if (folder->maintain_stripe == 0)
+            audit_pass_flush(store, true);
     }
+    audit_pass_flush(store, false);
     return 0;
 }
 
@@ -224,6 +227,7 @@ static int maintain_all_locked(struct store *store, struct error *err)
         if (maintain_stripe(store, i, err) != 0)
             return -1;
     }
+    audit_pass_flush(store, true);
     return 0;
 }
 

@@ -171,8 +171,10 @@ int background_breathe(struct store *store, struct error *err);
 bool background_is_crowded(struct store *store);
 
 /* retention.c */
-/** Drops what ends before `before_ms` from one series' file, if it is worth a rewrite. */
-int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, struct error *err);
+/** Drops what ends before `before_ms` from one series' file, if it is worth a rewrite. `by`: the
+ * rule, for the audit. */
+int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, const char *by,
+                   struct error *err);
 /** Takes a series out for good, with its archive entries; releases the stripe. */
 int purge_series(struct store *store, struct stripe *stripe, struct series *series);
 

@@ -111,7 +111,8 @@ static int64_t keep_from(const struct store *store, int64_t keep_ms)
     return before_ms;
 }
 
-static int64_t retention_of(const struct store *store, const struct duty *duty)
+/* How long its samples stay; by: the rule that says so. */
+static int64_t retention_of(const struct store *store, const struct duty *duty, const char **by)
 {
     const struct policy *policy = store->options.policy;
     struct series_view view = {
@@ -125,9 +126,12 @@ static int64_t retention_of(const struct store *store, const struct duty *duty)
     };
     struct retention_verdict verdict;
 
+    *by = "storage.retention";
     if (duty->labels == NULL)
         return store->options.retention_ms;
     verdict = policy->retention_of(policy->ctx, &view);
+    if (verdict.keep_ms != RETENTION_DEFAULT && verdict.rule != NULL)
+        *by = verdict.rule;
     return verdict.keep_ms == RETENTION_DEFAULT ? store->options.retention_ms : verdict.keep_ms;
 }
 
@@ -204,12 +208,13 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
     lock_release(&stripe->stripe_lock);
     for (size_t i = 0; i < duties.count && result == 0; i++) {
         const struct duty *duty = &duties.items[i];
-        int64_t from_ms = keep_from(store, retention_of(store, duty));
+        const char *by;
+        int64_t from_ms = keep_from(store, retention_of(store, duty, &by));
 
         if (duty->first_ms < from_ms && held)
             counter_add(&store->counters.drops_held, 1);
         else if (duty->first_ms < from_ms)
-            result = retention_drop(store, duty->fp, from_ms, err);
+            result = retention_drop(store, duty->fp, from_ms, by, err);
     }
     if (result == 0)
         result = archive_idle(store, &duties, err);

@@ -7,8 +7,8 @@
 #include "store/folder.h"
 #include "store/replay.h"
 #include "store/snapshot_parts.h"
-#include "store/trash.h"
 #include "store/store_log.h"
+#include "store/trash.h"
 
 static struct folder *folder_new(struct store *store)
 {
@@ -270,6 +270,7 @@ int folder_close(struct store *store, struct error *err)
     /* A log that is lost must not be in the way of heads.db, which holds all of it. */
     if (log_heal(store, &problem) != 0 || (store->log != NULL && wal_has_failed(store->log->wal)))
         store_log_abandon(store);
+    audit_pass_flush(store, true);
     result = save_all(store, err);
     lock_release(&store->background_lock);
     if (store_log_close(store, result == 0 ? err : &problem) != 0)

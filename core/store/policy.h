@@ -31,6 +31,8 @@ struct series_view {
 struct retention_verdict {
     int64_t keep_ms;        /* age up to which samples stay; RETENTION_FOREVER, RETENTION_DEFAULT */
     int64_t valid_until_ms; /* wall clock; ask again then. TIDE_LATEST_MS: never changes */
+    const char *rule;       /* who said so, for the audit; borrowed until the thread's next
+                               question; NULL: nobody, the default holds */
 };
 
 enum admit_verdict {

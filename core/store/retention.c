@@ -2,6 +2,8 @@
  *
  * A series whose file is being rewritten is busy: pushes go on, nothing else touches it. */
 #include "base/logger.h"
+#include "base/mem.h"
+#include "chunk/chunk.h"
 #include "store/folder.h"
 
 /* A drop in work: the series is busy. */
@@ -129,20 +131,72 @@ static void report_damage(struct store *store, uint64_t fp, const char *text)
     lock_release(&stripe->stripe_lock);
 }
 
-/* Drops what is older than `before_ms` from one series' file, if it is worth a rewrite. */
-int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, struct error *err)
+/* What a drop takes with it, read before it goes: each chunk goes once, so this costs little. */
+static int count_dropped(struct store *store, const struct series_drop *drop,
+                         struct removal *dropped, struct error *err)
+{
+    uint8_t *bytes = mem_alloc((size_t)SERIES_BATCH_RECORDS * SERIES_RECORD_BYTES);
+    uint64_t end = drop->action == SERIES_DROP_DELETE ? drop->chunks_before : drop->keep_from;
+    int result = 0;
+
+    *dropped = (struct removal){
+        .series = 1,
+        .series_gone = drop->all_dropped,
+        .chunks = end,
+        .bytes = end * SERIES_RECORD_BYTES,
+        .first_ms = TIDE_LATEST_MS,
+        .last_ms = TIDE_EARLIEST_MS,
+        .from_ms = TIDE_EARLIEST_MS,
+    };
+    for (uint64_t i = 0; i < end && result == 0; i += SERIES_BATCH_RECORDS) {
+        size_t count = (size_t)TIDE_MIN(end - i, (uint64_t)SERIES_BATCH_RECORDS);
+
+        result = series_file_read(store->folder->volume, drop->fp, i, count, bytes, err);
+        for (size_t k = 0; k < count && result == 0; k++) {
+            const uint8_t *record = bytes + k * SERIES_RECORD_BYTES;
+            struct series_record header = series_record_get(record);
+            struct chunk_summary summary;
+            struct error bad;
+
+            dropped->first_ms = TIDE_MIN(dropped->first_ms, header.first_ms);
+            dropped->last_ms = TIDE_MAX(dropped->last_ms, header.last_ms);
+            if (chunk_check(header.encoding, record + SERIES_HEADER_BYTES, CHUNK_BYTES, &summary,
+                            &bad) == 0)
+                dropped->samples += summary.samples;
+        }
+    }
+    mem_free(bytes);
+    return result;
+}
+
+/* Plans, counts, drops. *dropped: what went. */
+static int drop_file(struct store *store, const struct drop_work *work, int64_t before_ms,
+                     struct series_drop *drop, struct removal *dropped, struct error *err)
 {
     struct volume *volume = store->folder->volume;
-    struct series_drop drop = {0};
-    struct drop_work work;
     bool sync = store->options.series_sync != SERIES_SYNC_NEVER;
+    uint64_t expected =
+        work->expected == FILE_CHUNKS_UNKNOWN ? SERIES_CHUNKS_ANY : (uint64_t)work->expected;
+
+    if (series_file_drop_plan(volume, work->fp, expected, before_ms,
+                              store->options.min_shrink_ratio, NULL, 0, drop, err) != 0 ||
+        count_dropped(store, drop, dropped, err) != 0 ||
+        series_file_drop_write(volume, drop, NULL, sync, err) != 0)
+        return -1;
+    return series_file_drop_publish(volume, drop, sync, err);
+}
+
+/* Drops what is older than `before_ms` from one series' file, if it is worth a rewrite. */
+int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, const char *by,
+                   struct error *err)
+{
+    struct series_drop drop = {0};
+    struct removal dropped;
+    struct drop_work work;
 
     if (!begin_drop(store, fp, &work))
         return 0;
-    if (series_file_drop(
-            volume, fp,
-            work.expected == FILE_CHUNKS_UNKNOWN ? SERIES_CHUNKS_ANY : (uint64_t)work.expected,
-            before_ms, store->options.min_shrink_ratio, NULL, 0, sync, &drop, err) != 0) {
+    if (drop_file(store, &work, before_ms, &drop, &dropped, err) != 0) {
         end_drop(store, &work, TIDE_EARLIEST_MS);
         counter_add(&store->counters.persist_errors, 1);
         if (err->code == ERR_CORRUPT)
@@ -153,5 +207,8 @@ int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, struct e
         end_drop(store, &work, drop.first_ms);
         return 0;
     }
+    counter_add(&store->counters.dropped_samples, dropped.samples);
+    dropped.to_ms = before_ms - 1;
+    audit_pass_add(store, by, &dropped);
     return settle_drop(store, &work, &drop);
 }

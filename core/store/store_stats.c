@@ -297,6 +297,16 @@ static void show_removal(struct store *store, struct metrics *metrics)
     static const char help[] = "Snapshots that were asked for, by outcome.";
     struct store_counters *counters = &store->counters;
 
+    show(metrics, METRIC_COUNTER, "tidemark_removed_samples_total",
+         "Samples that were removed, by reason.", "reason=\"request\"", &counters->deleted_samples);
+    show(metrics, METRIC_COUNTER, "tidemark_removed_samples_total",
+         "Samples that were removed, by reason.", "reason=\"retention\"",
+         &counters->dropped_samples);
+    show(metrics, METRIC_COUNTER, "tidemark_restored_samples_total",
+         "Samples of deletes that were brought back.", "", &counters->undeleted_samples);
+    show(metrics, METRIC_COUNTER, "tidemark_trash_expired_total",
+         "Deletes whose samples went for good, for their time was over.", "",
+         &counters->trash_expired);
     metrics_callback(metrics, METRIC_GAUGE, "tidemark_retention_held",
                      "1 while the clock is doubted: nothing is deleted by age until it is "
                      "confirmed.",

@@ -203,16 +203,25 @@ static int take_again(struct undelete *undelete, const char *folder, struct erro
     return result == 0 || err->code == ERR_NOT_FOUND ? 0 : -1;
 }
 
-static int judge(struct undelete *undelete, struct error *err)
+/* Into the files, and durable. */
+static int settle(struct undelete *undelete, struct error *err)
 {
-    uint64_t refused = append_result_refused(&undelete->result);
+    struct store *store = undelete->store;
+    const struct append_result *result = &undelete->result;
+    uint64_t refused = append_result_refused(result);
+    int merged;
 
-    if (refused == 0)
-        return store_wait_durable(undelete->store, &undelete->result.ticket, DURABLE_MS, err);
-    return error_set(err, ERR_LIMIT,
-                     "%" PRIu64 " samples are refused now (%s); the trash keeps all", refused,
-                     undelete->result.example_count != 0 ? undelete->result.examples[0].text
-                                                         : "by a limit or a rule");
+    if (refused != 0)
+        return error_set(err, ERR_LIMIT,
+                         "%" PRIu64 " samples are refused now (%s); the trash keeps all", refused,
+                         result->example_count != 0 ? result->examples[0].text
+                                                    : "by a limit or a rule");
+    lock_acquire(&store->background_lock);
+    merged = merge_everything(store, err);
+    if (merged == 0 && store->log == NULL) /* then only files and heads.db remember */
+        merged = checkpoint_write(store, err);
+    lock_release(&store->background_lock);
+    return merged == 0 ? store_wait_durable(store, &undelete->result.ticket, DURABLE_MS, err) : -1;
 }
 
 static int take_all(struct undelete *undelete, const char *id, struct error *err)
@@ -231,7 +240,7 @@ static int take_all(struct undelete *undelete, const char *id, struct error *err
     if (result == 0)
         result = take_again(undelete, folder, err);
     undelete->volume->close(undelete->volume);
-    return result == 0 ? judge(undelete, err) : -1;
+    return result == 0 ? settle(undelete, err) : -1;
 }
 
 static int run(struct store *store, const char *id, struct removal *restored, struct error *err)

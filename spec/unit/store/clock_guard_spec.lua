@@ -64,7 +64,19 @@ describe("the clock guard", function()
     fill()
     maintain()
     assert.equal("trusted", (doubt()))
-    assert.is_true(samples() < 960 and samples() >= 69)
+    local left = samples()
+    assert.is_true(left < 960 and left >= 69)
+    -- What went is told: in each pass one line for the rule.
+    local dropped, passes = 0, 0
+    for line in io.lines(folder .. "/audit.jsonl") do
+      local told = require("cjson").decode(line)
+      assert.equal("retention", told.action)
+      assert.equal("storage.retention", told.by)
+      assert.equal(T - 40 * DAY + HOUR, told.first_ms)
+      dropped, passes = dropped + told.samples, passes + 1
+    end
+    assert.equal(960 - left, dropped)
+    assert.is_true(passes <= 3)
   end)
 
   it("loses nothing of an old folder that is opened late, until confirmed", function()

@@ -109,11 +109,12 @@ static void count_tree(struct count *count)
 
 static uint64_t count_series(void *ctx)
 {
-    const struct read_door *door = ctx;
+    struct read_door *door = ctx;
     struct narrowed narrowed;
     struct count count = {.door = door};
 
-    narrowed_init(&narrowed, store_querier(http_site_store(door->request->site)), &door->read);
+    narrowed_init(&narrowed, store_querier(http_site_store(door->request->site)), &door->read,
+                  NULL);
     count.querier = &narrowed.querier;
     if (door->read.tree != NULL)
         count_tree(&count);
@@ -181,7 +182,7 @@ bool read_door_pass(struct read_door *door, struct http_reply *reply)
                          err.text);
         return false;
     }
-    narrowed_init(&door->narrowed, all, &door->read);
+    narrowed_init(&door->narrowed, all, &door->read, site->options.rules);
     door->querier = &door->narrowed.querier;
     return true;
 }
@@ -193,7 +194,7 @@ bool read_door_is_empty(const struct read_door *door)
 
 bool read_door_is_restricted(const struct read_door *door)
 {
-    return door->read.restriction_count > 0;
+    return door->read.restriction_count > 0 || door->narrowed.masks != NULL;
 }
 
 bool read_door_top(const struct read_door *door, enum store_top what, size_t limit,

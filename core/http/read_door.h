@@ -49,7 +49,7 @@ void read_door_init(struct read_door *door, const struct http_request *request,
 TIDE_NODISCARD bool read_door_pass(struct read_door *door, struct http_reply *reply);
 /** Whether rules left no time in which anything could be: start_ms > end_ms. */
 bool read_door_is_empty(const struct read_door *door);
-/** Whether rules left out some series: what counts all of them would tell too much. */
+/** Whether rules left out some series, or hide labels: what counts all would tell too much. */
 bool read_door_is_restricted(const struct read_door *door);
 /**
  * The largest cardinalities (store_top_get), of a door that was passed.

@@ -39,6 +39,16 @@ static void begin(struct http_reply *reply)
     buf_puts(&reply->body, "{\"status\":\"success\",\"data\":");
 }
 
+/* Alerts are made of true labels, which result rules may hide. */
+static bool shows_alerts(const struct read_door *door, struct http_reply *reply)
+{
+    if (door->narrowed.masks == NULL)
+        return true;
+    http_reply_error(reply, 403, "forbidden",
+                     "result rules hide labels here, so rules and alerts are not shown");
+    return false;
+}
+
 void route_rules(struct http_request *request, struct http_reply *reply)
 {
     struct rulebook *rules = request->site->options.rules;
@@ -57,7 +67,7 @@ void route_rules(struct http_request *request, struct http_reply *reply)
         return;
     }
     read_door_init(&door, request, READ_STATUS);
-    if (read_door_pass(&door, reply)) {
+    if (read_door_pass(&door, reply) && shows_alerts(&door, reply)) {
         begin(reply);
         if (rules == NULL)
             buf_puts(&reply->body, "{\"groups\":[]}");
@@ -76,7 +86,7 @@ void route_alerts(struct http_request *request, struct http_reply *reply)
     struct read_door door;
 
     read_door_init(&door, request, READ_STATUS);
-    if (read_door_pass(&door, reply)) {
+    if (read_door_pass(&door, reply) && shows_alerts(&door, reply)) {
         begin(reply);
         if (rules == NULL)
             buf_puts(&reply->body, "{\"alerts\":[]}");

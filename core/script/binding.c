@@ -73,6 +73,15 @@ static int labels_get(lua_State *L)
     return 1;
 }
 
+static bool may_hide(const struct rule *rule, const char *name)
+{
+    for (size_t i = 0; i < rule->label_count; i++) {
+        if (strcmp(rule->labels[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int labels_set(lua_State *L)
 {
     struct decision *decision = decision_raises(L);
@@ -83,10 +92,12 @@ static int labels_set(lua_State *L)
     const char *value = "";
 
     if (decision->builder == NULL)
-        luaL_error(L, "labels can be set in admit only");
+        luaL_error(L, "labels can be set in admit and result only");
     if (lua_type(L, 2) != LUA_TSTRING)
         luaL_error(L, "a label's name is a text");
     name = lua_tolstring(L, 2, &name_len);
+    if (decision->hiding != NULL && !may_hide(decision->hiding, name))
+        luaL_error(L, "label %s: not in the rule's list `hide`", name);
     if (!lua_isnil(L, 3)) {
         if (lua_type(L, 3) != LUA_TSTRING)
             luaL_error(L, "label %s: a value is a text, not a %s", name, luaL_typename(L, 3));

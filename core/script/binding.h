@@ -16,6 +16,7 @@
 struct actor;
 struct lua_State;
 struct read_request;
+struct rule;
 struct ruleset;
 struct shared;
 struct tallies;
@@ -24,7 +25,8 @@ struct tallies;
 struct decision {
     const struct series_view *series; /* NULL between decisions; its labels may be NULL */
     struct labels_builder *builder;   /* admit: the labels are these, and may be set */
-    struct read_request *read;        /* query: what a client wants; NULL otherwise */
+    struct read_request *read;        /* query and result: what a client wants; NULL otherwise */
+    const struct rule *hiding;        /* result: only the labels that it names may be set */
     bool changed;                     /* out: the builder was */
     bool moving; /* out: looked at time or at what grows, so the answer does not hold for ever */
 };

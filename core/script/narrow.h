@@ -1,8 +1,9 @@
 /* narrow.h - the store as one shaped read may see it: a querier over a querier.
  *
  * Whatever is selected or listed through it, by matchers or without, gets the restrictions that
- * rulebook_shape collected, and no sample outside the times that it left. So it does not matter who
- * selects: a selector of the query, info(), an export, the values of a label. */
+ * rulebook_shape collected, no sample outside the times that it left, and labels as the result
+ * rules show them. So it does not matter who selects: a selector of the query, info(), an export,
+ * the values of a label. */
 #ifndef TIDE_SCRIPT_NARROW_H
 #define TIDE_SCRIPT_NARROW_H
 
@@ -14,7 +15,8 @@
 struct narrowed {
     struct querier querier; /* what the reader uses; thread-safe like `base` */
     const struct querier *base;
-    const struct read_request *read;
+    struct read_request *read;
+    struct rulebook *masks; /* whose result rules change labels; NULL: none do */
 };
 
 /**
@@ -23,8 +25,10 @@ struct narrowed {
  * @param base  whose data it is; borrowed
  * @param read  borrowed; outlives all selections. With a tree its times are those of the evaluation
  *              and do not bound what is read (a range or an offset reaches further back)
+ * @param book  its result rules are asked for the labels of all that is selected (mask.h);
+ * borrowed; NULL: nobody is asked
  */
-void narrowed_init(struct narrowed *narrowed, const struct querier *base,
-                   const struct read_request *read);
+void narrowed_init(struct narrowed *narrowed, const struct querier *base, struct read_request *read,
+                   struct rulebook *book);
 
 #endif

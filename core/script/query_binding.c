@@ -22,6 +22,16 @@ static struct read_request *read_raises(lua_State *L)
     return binding->decision.read;
 }
 
+/* Of what may be narrowed: in query rules. */
+static struct read_request *narrowing_raises(lua_State *L)
+{
+    const struct binding *binding = sandbox_owner(L);
+
+    if (binding->decision.hiding != NULL)
+        luaL_error(L, "a result rule cannot narrow the query any more");
+    return read_raises(L);
+}
+
 /* --- reading -------------------------------------------------------------------------------------
  */
 
@@ -192,7 +202,7 @@ static void raise(int64_t *bound, double value)
 
 static int query_set(lua_State *L)
 {
-    struct read_request *read = read_raises(L);
+    struct read_request *read = narrowing_raises(L);
     const char *field = luaL_checkstring(L, 2);
 
     if (strcmp(field, "from") == 0) {
@@ -251,7 +261,7 @@ static void add_restriction_raises(lua_State *L, struct read_request *read)
 /* q:restrict{ tenant = "x" } or q:restrict '{tenant=~"x|y"}' */
 static int query_restrict(lua_State *L)
 {
-    struct read_request *read = read_raises(L);
+    struct read_request *read = narrowing_raises(L);
     size_t count;
 
     luaL_checktype(L, 1, LUA_TUSERDATA);
@@ -271,7 +281,7 @@ static int query_restrict(lua_State *L)
 /* q:clamp_ranges "7d": of selectors and subqueries; returns how many were longer */
 static int query_clamp_ranges(lua_State *L)
 {
-    struct read_request *read = read_raises(L);
+    struct read_request *read = narrowing_raises(L);
     double ms = duration_ms_raises(L, 2, "clamp_ranges");
 
     if (ms <= 0)
@@ -285,7 +295,7 @@ static int query_clamp_ranges(lua_State *L)
 /* q:clamp_steps "1m": of subqueries; returns how many were shorter */
 static int query_clamp_steps(lua_State *L)
 {
-    struct read_request *read = read_raises(L);
+    struct read_request *read = narrowing_raises(L);
     double ms = duration_ms_raises(L, 2, "clamp_steps");
 
     if (ms <= 0)

@@ -23,11 +23,12 @@ enum duplicate_rule {
 
 struct slab_pool;
 
+/* Packed: half of all samples may pass through here. */
 struct edit_put {
     int64_t time_ms;
     double value;
     uint8_t rule; /* enum duplicate_rule */
-};
+} __attribute__((packed));
 
 struct edit_mark {
     int64_t from_ms;

@@ -1,7 +1,9 @@
 /* edits_fold.c - edits into chunks of memory (edits.h).
  *
  * A chunk that is touched is decoded, gets its edits laid over, and is encoded anew into as many
- * chunks as that takes; the others stay as they are. The head likewise, and stays open. */
+ * chunks as that takes; the others stay as they are. The head likewise, and stays open. What does
+ * not fit into the last chunk any more begins the head: late samples often belong into the chunk
+ * that has just become complete, and a chunk for a few of them would be a waste. */
 #include "base/mem.h"
 #include "store/edits.h"
 #include "store/engine.h"
@@ -74,18 +76,44 @@ static void place(struct store *store, struct series *series, uint32_t index, st
     gauge_count(&store->counters.open_heads, (int64_t)series_has_head(series) - had_head);
 }
 
+/* Is the piece the last one before the head? */
+static bool precedes_head(const struct series *series, uint32_t index)
+{
+    return index + 1 == series->chunk_count && series_has_head(series);
+}
+
+/* Takes the samples of an encoder's head out of it. */
+static int take_rest(struct store *store, struct series *built, struct columns *rest,
+                     struct error *err)
+{
+    struct series nothing = {.fp = built->fp};
+
+    if (decode(built, built->chunk_count, rest, err) != 0)
+        return -1;
+    series_replace_head(&store->pool, built, &nothing);
+    return 0;
+}
+
+/* `rest`: in: samples that come before the piece's own; out: those that are for the next one. */
 static int fold_piece(struct store *store, struct series *series, uint32_t index,
-                      const struct piece *piece, struct error *err)
+                      const struct piece *piece, struct columns *rest, struct error *err)
 {
     struct series built = {.fp = series->fp};
-    struct columns samples = {0};
-    int result = decode(series, index, &samples, err);
+    struct columns samples = *rest;
+    bool changed = samples.len != 0;
+    int result;
 
-    if (result == 0 && edit_list_overlay(piece->edits, &samples, 0, piece->from_ms, piece->to_ms)) {
+    *rest = (struct columns){0};
+    result = decode(series, index, &samples, err);
+    if (result == 0)
+        changed =
+            edit_list_overlay(piece->edits, &samples, 0, piece->from_ms, piece->to_ms) || changed;
+    if (result == 0 && changed)
         result = encode(store, &samples, &built, err);
-        if (result == 0)
-            place(store, series, index, &built);
-    }
+    if (result == 0 && changed && built.chunk_count != 0 && precedes_head(series, index))
+        result = take_rest(store, &built, rest, err);
+    if (result == 0 && changed)
+        place(store, series, index, &built);
     series->fold_at = (uint32_t)TIDE_MIN(samples.len / FOLD_SAMPLES_PER_PUT, (size_t)FOLD_MOST);
     series_release(&store->pool, &built);
     columns_destroy(&samples);
@@ -97,23 +125,29 @@ static int64_t first_of(const struct series *series, uint32_t index)
     return index < series->chunk_count ? series->chunks[index]->first_ms : series->head.first_ms;
 }
 
-/* From the newest piece to the oldest, so that indexes hold. The newest reaches to the end of
- * time, the oldest to `from_ms`. */
+/* From the oldest piece, which reaches back to `from_ms`, to the newest, which reaches to the end
+ * of time. */
 int edits_fold_chunks(struct store *store, struct series *series, int64_t from_ms,
                       struct error *err)
 {
     struct piece piece = {&series->edits->pending, from_ms, TIDE_LATEST_MS};
-    uint32_t first = series->persisted, end = series->chunk_count + series_has_head(series);
+    uint32_t pieces = series->chunk_count + series_has_head(series) - series->persisted;
+    struct columns rest = {0};
+    int result = 0;
 
-    if (end == first) /* nothing is left in memory: a new head */
-        return fold_piece(store, series, series->chunk_count, &piece, err);
-    for (uint32_t i = end; i-- > first;) {
-        piece.from_ms = i == first ? from_ms : first_of(series, i);
-        if (edit_list_touches(piece.edits, piece.from_ms, piece.to_ms) &&
-            fold_piece(store, series, i, &piece, err) != 0)
-            return -1;
-        if (i != first)
-            piece.to_ms = piece.from_ms - 1;
+    if (pieces == 0) /* nothing is left in memory: a new head */
+        return fold_piece(store, series, series->chunk_count, &piece, &rest, err);
+    for (uint32_t i = series->persisted; pieces != 0 && result == 0; pieces--) {
+        uint32_t behind = series->chunk_count - i; /* chunks from this piece on */
+
+        piece.to_ms = pieces == 1 ? TIDE_LATEST_MS : first_of(series, i + 1) - 1;
+        if (rest.len != 0 || edit_list_touches(piece.edits, piece.from_ms, piece.to_ms))
+            result = fold_piece(store, series, i, &piece, &rest, err);
+        if (pieces == 1)
+            break;
+        piece.from_ms = piece.to_ms + 1;
+        i = series->chunk_count - (behind - 1); /* one chunk may be none or many now */
     }
-    return 0;
+    columns_destroy(&rest);
+    return result;
 }

@@ -1,6 +1,8 @@
 /* append.c - cost of store_append for known series, of making series, and memory per series.
  *
- * Usage: append [SERIES] [ROUNDS] [BATCH]. Memory only, one thread; prints CPU time, not wall. */
+ * Usage: append [SERIES] [ROUNDS] [BATCH] [late]. Memory only, one thread; prints CPU time, not
+ * wall. With "late" every second round is older than the one before it, as a pair of senders that
+ * watch the same targets makes it. */
 #include "store/append.h"
 
 #include <stdio.h>
@@ -45,6 +47,17 @@ static size_t make_block(uint8_t *out, size_t i)
     return (size_t)(at - out);
 }
 
+/* Rounds come in pairs within 15 s; with `late` the later one first. Where it is in time. */
+static size_t place_of_round(size_t round, bool late)
+{
+    return late ? round ^ 1 : round;
+}
+
+static int64_t time_of_place(size_t place)
+{
+    return 1600000000000 + (int64_t)(place / 2) * 15000 + (place % 2 == 1 ? 7000 : 0);
+}
+
 static size_t resident_bytes(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
@@ -63,6 +76,7 @@ int main(int argc, char **argv)
     size_t series = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000;
     size_t rounds = argc > 2 ? strtoull(argv[2], NULL, 10) : 60;
     size_t batch_size = argc > 3 ? strtoull(argv[3], NULL, 10) : 2000;
+    bool late = argc > 4 && strcmp(argv[4], "late") == 0;
     uint8_t *blocks = mem_alloc(series * 200);
     uint32_t *lens = mem_alloc(series * sizeof(*lens));
     struct batch batch = {.format = LABEL_FORMAT_PAIRS, .parse = label_parse_pairs};
@@ -89,7 +103,8 @@ int main(int argc, char **argv)
     }
     appender = appender_new(store);
     for (size_t round = 0; round < rounds; round++) {
-        int64_t now_ms = 1600000000000 + (int64_t)round * 15000;
+        size_t place = place_of_round(round, late);
+        int64_t now_ms = time_of_place(place);
         int64_t spent_ns = 0;
 
         clock_advance(&clock, 15000);
@@ -100,7 +115,7 @@ int main(int argc, char **argv)
             for (size_t i = first; i < series && i < first + batch_size; i++) {
                 batch_add_entry(&batch, blocks + i * 200, lens[i], 0);
                 batch_add_sample(&batch, now_ms + (int64_t)(i % 7),
-                                 (double)(round * (i % 91)) + (i % 5 == 0 ? 0.25 : 0));
+                                 (double)(place * (i % 91)) + (i % 5 == 0 ? 0.25 : 0));
             }
             append_result_init(&result);
             start_ns = clock_process_cpu_ns();

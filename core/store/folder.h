@@ -37,7 +37,7 @@ struct folder {
     bool marked_dirty; /* the marker was there: recovery */
     bool locked;
     uint64_t log_from; /* while it opens: segment of the log at which its replay begins */
-    bool log_covers; /* while it opens: what came after heads.db is in the log, whole */
+    bool log_covers;   /* while it opens: what came after heads.db is in the log, whole */
     struct archive *archive;
     struct label_index *index;
 

@@ -63,6 +63,7 @@ int store_log_open(struct store *store, const struct log_handover *from, struct 
         heads_mark(store->folder->volume, &options.mark);
     }
     log = mem_zalloc(1, sizeof(*log));
+    log->replay = *from;
     log->old_bytes = from->bytes;
     log->old_samples = from->samples;
     log->replayed = from->bytes != 0;
@@ -272,6 +273,12 @@ int log_flush(struct store *store, struct error *err)
     return wal_flush(store->log->wal, err);
 }
 
+uint64_t store_log_length(const struct store_log *log)
+{
+    return __atomic_load_n(&log->old_bytes, __ATOMIC_RELAXED) + wal_tail(log->wal) -
+           __atomic_load_n(&log->from, __ATOMIC_RELAXED);
+}
+
 /* --- checkpoints -------------------------------------------------------------------------------
  */
 
@@ -322,9 +329,10 @@ int log_checkpoint_end(struct store *store, const struct log_checkpoint *checkpo
     wal_set_mark(log->wal, &checkpoint->mark);
     if (append_mark(log, WAL_CHECKPOINT, &checkpoint->mark, err) != 0)
         return -1;
-    log->old_bytes = log->old_samples = 0;
+    log->old_samples = 0;
     log->replayed = false;
-    log->from = checkpoint->from;
+    __atomic_store_n(&log->old_bytes, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&log->from, checkpoint->from, __ATOMIC_RELAXED);
     log->from_samples = checkpoint->from_samples;
     if (wal_segments_remove(store->folder->volume, checkpoint->mark.segment, err) != 0)
         return error_note(err, "old segments of the log could not be removed");
@@ -335,7 +343,7 @@ bool log_checkpoint_is_due(struct store *store, int64_t since_ns)
 {
     struct store_log *log = store->log;
     uint64_t samples = log->old_samples + counter_get(&log->samples) - log->from_samples;
-    uint64_t bytes = log->old_bytes + wal_tail(log->wal) - log->from;
+    uint64_t bytes = store_log_length(log);
     double replay_ms = (double)samples / log->replay_rate * 1e3;
     double target_ms = (double)store->options.wal_replay_target_ms;
 

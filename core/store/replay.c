@@ -487,7 +487,8 @@ static void see_lost(void *ctx, uint64_t segment, uint64_t after, uint64_t befor
 /* --- the whole ---------------------------------------------------------------------------------
  */
 
-static void say_lost(const struct replay *replay)
+/* Returns the number of samples that no series could take. */
+static uint64_t say_lost(const struct replay *replay)
 {
     const struct lost *lost = &replay->lost_bindings;
     uint64_t samples = 0, series = 0;
@@ -512,6 +513,7 @@ static void say_lost(const struct replay *replay)
     if (replay->unknown != 0)
         log_warn("records of the log are of an unknown form and left out", "records=%" PRIu64,
                  replay->unknown);
+    return lost->samples + samples;
 }
 
 static void say_done(struct replay *replay, const struct wal_replay_report *report,
@@ -527,13 +529,14 @@ static void say_done(struct replay *replay, const struct wal_replay_report *repo
         .mark = replay->plan->start.mark,
         .bytes = report->bytes,
         .samples = counts.samples,
+        .records_lost = report->records_lost,
         .seconds = (double)took_ns / 1e9,
         .foreign = replay->plan->foreign,
     };
     handover->mark.segment = replay->plan->from_segment;
     if (report->torn_bytes != 0)
         log_warn("the end of the log is torn, and cut", "bytes=%" PRIu64, report->torn_bytes);
-    say_lost(replay);
+    handover->samples_lost = say_lost(replay);
     log_info("the log is replayed",
              "segments=%" PRIu64 " records=%" PRIu64 " bytes=%" PRIu64 " samples=%" PRIu64
              " applied=%" PRIu64 " there=%" PRIu64 " late=%" PRIu64 " deletes=%" PRIu64

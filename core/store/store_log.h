@@ -10,21 +10,6 @@
 #include "disk/wal.h"
 #include "store/engine.h"
 
-struct store_log {
-    struct wal *wal;
-    struct counter samples; /* logged since the start */
-    int held; /* atomic: a sync failed; nobody is answered until a checkpoint is made */
-    int dead; /* atomic: that failed too */
-
-    /* Background, under background_lock. */
-    uint64_t old_bytes;   /* of segments of the last run that no checkpoint covers yet */
-    uint64_t old_samples; /* in them */
-    wal_position from;    /* tail and samples at the last checkpoint's begin */
-    uint64_t from_samples;
-    double replay_rate; /* samples a second, as last measured */
-    bool replayed;      /* nothing of the old log is in a checkpoint yet */
-};
-
 /* What a replay hands over to the log that goes on. */
 struct log_handover {
     uint64_t next_segment;
@@ -33,8 +18,27 @@ struct log_handover {
     struct wal_mark mark;
     uint64_t bytes;
     uint64_t samples;
-    double seconds; /* that it took */
-    bool foreign;   /* heads.db was another: a checkpoint comes before anything is served */
+    uint64_t records_lost;
+    uint64_t samples_lost; /* read, but of series that nobody knows */
+    double seconds;        /* that it took */
+    bool foreign;          /* heads.db was another: a checkpoint comes before anything is served */
+};
+
+struct store_log {
+    struct wal *wal;
+    struct counter samples; /* logged since the start */
+    int held; /* atomic: a sync failed; nobody is answered until a checkpoint is made */
+    int dead; /* atomic: that failed too */
+
+    /* Background, under background_lock. */
+    uint64_t old_bytes;   /* atomic: of segments of the last run that no checkpoint covers yet */
+    uint64_t old_samples; /* in them */
+    wal_position from;    /* atomic: tail and samples at the last checkpoint's begin */
+    uint64_t from_samples;
+    double replay_rate; /* samples a second, as last measured */
+
+    struct log_handover replay; /* of the last start; immutable */
+    bool replayed;              /* nothing of the old log is in a checkpoint yet */
 };
 
 /** Begins the log behind what was replayed (zeroed: there was none). -1 with err: IO. */
@@ -45,6 +49,8 @@ TIDE_NODISCARD int store_log_close(struct store *store, struct error *err);
 /** As a crash would. */
 void store_log_abandon(struct store *store);
 
+/** Bytes that no checkpoint covers. */
+uint64_t store_log_length(const struct store_log *log);
 /** May a batch begin? -1 with err: BUSY, IO. */
 TIDE_NODISCARD int store_log_may_append(struct store_log *log, struct error *err);
 /** Tells the listener that tickets may have become durable. */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "store/clock_guard.h"
 #include "store/engine.h"
+#include "store/store_log.h"
 
 void store_stats_get(struct store *store, struct store_stats *stats)
 {
@@ -348,6 +349,7 @@ void store_show_metrics(struct store *store)
 
     if (metrics == NULL)
         return;
+    store_log_show_metrics(store);
     show(metrics, METRIC_COUNTER, PREFIX "ingested_samples_total",
          "The total number of samples ingested.", "", &counters->ingested);
     show(metrics, METRIC_COUNTER, ooo, ooo_help, "reason=\"timestamp_out_of_order\"",

@@ -59,6 +59,8 @@ echo "== series files and heads.db, 20000 series"
 echo "== queries in a store, 10000 series"
 "$build/bench/query" "$work/query" 10000
 rm -rf "$work/query"
+echo "== the write-ahead log, 100000 series"
+"$build/bench/log" "$work/log" 100000 60
 echo "== queries of dashboards over HTTP"
 BUILD="$build" luajit spec/bench/query_peers.lua "${1:-}"
 echo "== server: remote write, $series series x $scrapes scrapes, batches of $batch"

@@ -1,5 +1,4 @@
 -- The store with its write-ahead log: what was answered is there again after a crash, once.
-local ffi = require "ffi"
 local tide = require "spec.support.tide"
 local engine = require "spec.unit.store.engine"
 local C = tide.load("disk/volume.h", "disk/volume_fault.h", "disk/wal.h")
@@ -288,8 +287,7 @@ describe("the store's log", function()
     expected.push(1, 10, 10)
     expected.push(2, 0, 3)
     store:abandon()
-    assert.is_true(os.execute("cd " .. folder .. " && rm -f heads.db.old && touch -d @0 heads.db") ==
-      0)
+    assert.equal(0, os.execute("cd " .. folder .. " && rm -f heads.db.old && touch -d @0 heads.db"))
     open()
     assert.same(expected.data, all())
     crash()
@@ -342,5 +340,19 @@ describe("the store's log", function()
     store:abandon()
     volume.close(volume)
     posix.close(posix)
+  end)
+
+  it("lets repeats and checkpoints wait for batches that are applied and not logged", function()
+    local pipe = io.popen((os.getenv("BUILD") or "build") .. "/tools/log_gate " .. folder ..
+      "/gate 2>&1")
+    local said = pipe:read("*a")
+    pipe:close()
+    assert.equal([[
+a new sample beside it: durable
+a repeat beside it: waits
+a checkpoint beside it: waits
+a repeat beside it: waits
+when it has left: checkpoint begun, listener called, repeat durable
+]], said)
   end)
 end)

@@ -227,6 +227,8 @@ static int maintain_all_locked(struct store *store, struct error *err)
         if (maintain_stripe(store, i, err) != 0)
             return -1;
     }
+    if (maintain_archive(store, err) != 0)
+        return -1;
     audit_pass_flush(store, true);
     return 0;
 }

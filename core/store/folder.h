@@ -30,6 +30,12 @@ struct clock_guard {
     int64_t confirmed_ms;
 };
 
+/* Series that are to be archived together. */
+struct idle_list {
+    uint64_t fps[ARCHIVE_BATCH];
+    size_t count;
+};
+
 struct folder {
     struct volume *volume;
     bool own_volume;
@@ -55,6 +61,7 @@ struct folder {
     uint64_t mappings_saved; /* mapper.changes at the last save */
     int64_t maintained_mono_ns;
     uint32_t maintain_stripe; /* where the slow pass goes on */
+    struct idle_list idle;    /* found by it */
     uint32_t expire_shard;
     uint32_t persist_not_before_s; /* after a failure */
     uint32_t merge_not_before_s;
@@ -63,8 +70,8 @@ struct folder {
     struct audit_pass pass;
     int64_t trash_looked_mono_ns;
 
-    struct lock audit_lock; /* guards audit.jsonl */
-    struct lock trash_lock; /* a leaf; guards trash_in_use */
+    struct lock audit_lock;              /* guards audit.jsonl */
+    struct lock trash_lock;              /* a leaf; guards trash_in_use */
     char trash_in_use[REMOVAL_ID_BYTES]; /* "": none */
 
     struct thread maintenance;
@@ -179,7 +186,10 @@ int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, const ch
 int purge_series(struct store *store, struct stripe *stripe, struct series *series);
 
 /* maintenance.c */
+/** Idle series are collected, and archived when there are enough of them: maintain_archive. */
 int maintain_stripe(struct store *store, uint32_t stripe, struct error *err);
+/** Archives the idle series that were collected. */
+int maintain_archive(struct store *store, struct error *err);
 void quarantine_damaged(struct store *store);
 
 /* A series under its stripe, by fingerprint. NULL: none, nothing locked. */

@@ -146,47 +146,80 @@ static bool still_idle(const struct store *store, const struct series *series, u
            now_s - series->arrival_s > timeout_s(store);
 }
 
-/* Archive entries first, durable; then the series leave memory (engine-design 8). */
-static int archive_idle(struct store *store, const struct duties *duties, struct error *err)
+/* The entries of those that are idle into a batch; the others leave the list. */
+static void collect_idle(struct store *store, struct idle_list *idle, uint32_t now_s,
+                         struct archive_batch *batch)
 {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < idle->count; i++) {
+        struct stripe *stripe;
+        struct series *series = lock_fp(store, idle->fps[i], &stripe);
+        struct labels *labels;
+
+        if (series == NULL)
+            continue;
+        if (still_idle(store, series, now_s)) {
+            labels = series_labels_locked(store, series);
+            archive_put(batch, series->fp, labels,
+                        series->first_known ? series->first_ms : TIDE_EARLIEST_MS, series->last_ms);
+            labels_unref(labels);
+            idle->fps[kept++] = series->fp;
+        }
+        lock_release(&stripe->stripe_lock);
+    }
+    idle->count = kept;
+}
+
+/* Takes them out of memory. One that got a sample meanwhile stays, with an entry too many, which
+ * goes as that of an un-archived series does. */
+static void leave_memory(struct store *store, const struct idle_list *idle, uint32_t now_s)
+{
+    for (size_t i = 0; i < idle->count; i++) {
+        struct stripe *stripe;
+        struct series *series = lock_fp(store, idle->fps[i], &stripe);
+
+        if (series != NULL && still_idle(store, series, now_s)) {
+            gauge_count(&store->counters.chunks, -(int64_t)series->chunk_count);
+            series_drop_chunks(&store->pool, series, series->chunk_count);
+            series_archive_locked(store, stripe, series);
+        } else {
+            folder_note_unarchived(store->folder, idle->fps[i]);
+        }
+        if (series != NULL)
+            lock_release(&stripe->stripe_lock);
+    }
+}
+
+/* Archive entries first, durable; then the series leave memory (engine-design 8). */
+int maintain_archive(struct store *store, struct error *err)
+{
+    struct idle_list *idle = &store->folder->idle;
     uint32_t now_s = store_now_s(store);
     struct archive_batch batch = {0};
     int result = 0;
 
-    for (size_t i = 0; i < duties->count; i++) {
-        struct stripe *stripe;
-        struct series *series;
-        struct labels *labels;
-
-        if (!duties->items[i].idle ||
-            (series = lock_fp(store, duties->items[i].fp, &stripe)) == NULL)
-            continue;
-        if (still_idle(store, series, now_s)) {
-            labels = series_labels_locked(store, series);
-            archive_put(&batch, series->fp, labels,
-                        series->first_known ? series->first_ms : TIDE_EARLIEST_MS, series->last_ms);
-            labels_unref(labels);
-        }
-        lock_release(&stripe->stripe_lock);
-    }
+    collect_idle(store, idle, now_s, &batch);
     if (batch.count != 0)
         result = archive_write(store->folder->archive, &batch, true, err);
     archive_batch_destroy(&batch);
-    if (result != 0)
-        return -1;
-    for (size_t i = 0; i < duties->count; i++) {
-        struct stripe *stripe;
-        struct series *series;
+    if (result == 0)
+        leave_memory(store, idle, now_s);
+    idle->count = 0; /* after a failure they are found again */
+    return result;
+}
 
-        if (!duties->items[i].idle ||
-            (series = lock_fp(store, duties->items[i].fp, &stripe)) == NULL)
+/* A synced write costs as much for one series as for many: so they are collected. */
+static int note_idle(struct store *store, const struct duties *duties, struct error *err)
+{
+    struct idle_list *idle = &store->folder->idle;
+
+    for (size_t i = 0; i < duties->count; i++) {
+        if (!duties->items[i].idle)
             continue;
-        if (still_idle(store, series, now_s)) {
-            gauge_count(&store->counters.chunks, -(int64_t)series->chunk_count);
-            series_drop_chunks(&store->pool, series, series->chunk_count);
-            series_archive_locked(store, stripe, series);
-        }
-        lock_release(&stripe->stripe_lock);
+        idle->fps[idle->count++] = duties->items[i].fp;
+        if (idle->count == ARCHIVE_BATCH && maintain_archive(store, err) != 0)
+            return -1;
     }
     return 0;
 }
@@ -217,7 +250,7 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
             result = retention_drop(store, duty->fp, from_ms, by, err);
     }
     if (result == 0)
-        result = archive_idle(store, &duties, err);
+        result = note_idle(store, &duties, err);
     destroy_duties(&duties);
     return result;
 }

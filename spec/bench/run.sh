@@ -1,6 +1,7 @@
 #!/bin/sh
 # make bench: what the codecs, the decoders and the whole server cost on this machine.
-# Usage: run.sh [peers]     BUILD names the folder of programs. Sizes: SERIES, SCRAPES, BATCH.
+# Usage: run.sh [peers]     BUILD names the folder of programs. Sizes: SERIES, SCRAPES, BATCH,
+# MILLION, IDLE.
 #
 # Figures are CPU seconds and bytes; wall times on a shared machine mean little. With "peers",
 # side_by_side.lua then puts Prometheus and VictoriaMetrics beside it.
@@ -56,6 +57,9 @@ echo "== decoders"
 "$build/bench/decode"
 echo "== series files and heads.db, 20000 series"
 "$build/bench/disk" "$work/disk" 20000
+echo "== a store of ${MILLION:-1000000} series: background work, and how long pushes wait"
+"$build/bench/million" "$work/million" "${MILLION:-1000000}" "${IDLE:-100000}"
+rm -rf "$work/million"
 echo "== queries in a store, 10000 series"
 "$build/bench/query" "$work/query" 10000
 rm -rf "$work/query"

@@ -1,5 +1,5 @@
-/* push_text.h - what exporters print, by POST: text 0.0.4, or by its Content-Type OpenMetrics or the
- * client model in protobuf. */
+/* push_text.h - what exporters print, by POST: text 0.0.4, or by its Content-Type OpenMetrics or
+ * the client model in protobuf. */
 #ifndef TIDE_HTTP_PUSH_TEXT_H
 #define TIDE_HTTP_PUSH_TEXT_H
 

@@ -17,6 +17,7 @@ enum label_format {
     LABEL_FORMAT_PAIRS,    /* uvarint length + bytes, name and value in turn (made by decoders) */
     LABEL_FORMAT_INFLUX,   /* measurement,tags + field */
     LABEL_FORMAT_GRAPHITE, /* path;tags */
+    LABEL_FORMAT_JSON,     /* {"name":"value",...} */
 };
 
 /**

@@ -200,78 +200,103 @@ static bool skip_value(struct parser *parser)
 /* --- the metric --------------------------------------------------------------------------------
  */
 
-static bool put_text(struct parser *parser, const struct text *text, uint8_t **out)
+/* Makes a text plain, in the arena if it has escapes. */
+static bool resolve(struct parser *parser, struct text *text, struct arena *arena)
 {
-    size_t len = text->len;
-    const char *bytes = text->at;
+    char *made;
 
-    if (text->escaped) {
-        char *made = arena_alloc(&parser->batch->arena, text->len);
-
-        if (!unescape(text, made, &len))
-            return fail(parser, "an escape that JSON does not have");
-        bytes = made;
-    }
-    *out += uvarint_put(*out, len);
-    memcpy(*out, bytes, len);
-    *out += len;
+    if (!text->escaped)
+        return true;
+    made = arena_alloc(arena, text->len);
+    if (!unescape(text, made, &text->len))
+        return fail(parser, "an escape that JSON does not have");
+    text->at = made;
+    text->escaped = false;
     return true;
 }
 
-/* The labels of an object that ends before parser->end, into `block`. They take no more room than
- * their text: what lies around each string there (quotes, a comma or colon) makes room for its
- * length here. */
-static bool parse_labels(struct parser *parser, uint8_t *block, size_t *len)
+/* Labels of an object, into the builder; texts with escapes are made in the arena. */
+static bool parse_labels(struct parser *parser, struct arena *scratch, struct labels_builder *out,
+                         struct error *err)
 {
-    uint8_t *out = block;
+    bool first = true;
 
     if (!take(parser, '{'))
         return fail(parser, "expected an object of labels");
-    while (!take(parser, '}')) {
+    for (; !take(parser, '}'); first = false) {
         struct text name, value;
 
-        if ((out != block && !take(parser, ',')) || !take_text(parser, &name) ||
-            !take(parser, ':') || !take_text(parser, &value))
+        if ((!first && !take(parser, ',')) || !take_text(parser, &name) || !take(parser, ':') ||
+            !take_text(parser, &value))
             return fail(parser, "expected labels as \"name\":\"value\"");
-        if (!put_text(parser, &name, &out) || !put_text(parser, &value, &out))
+        if (!resolve(parser, &name, scratch) || !resolve(parser, &value, scratch))
             return false;
+        if (label_add_unique(out, name.at, name.len, value.at, value.len, err) != 0)
+            return fail(parser, NULL);
     }
-    *len = (size_t)(out - block);
     return true;
 }
 
-/* {"name":"value",...} as a block of pairs. Its end is guessed (the first brace) and, when a
- * string holds a brace, looked for. */
+int json_lines_parse_labels(const uint8_t *block, size_t len, const void *ctx,
+                            struct arena *scratch, struct labels_builder *out, struct error *err)
+{
+    struct parser parser = {.at = (const char *)block, .end = (const char *)block + len};
+
+    (void)ctx;
+    if (parse_labels(&parser, scratch, out, err) &&
+        (parser.at == parser.end || fail(&parser, "expected nothing behind the labels")))
+        return 0;
+    if (parser.problem == NULL)
+        return -1; /* err says what */
+    return error_set(err, ERR_INVALID, "%s at column %zu of the labels: \"%.*s\"", parser.problem,
+                     (size_t)(parser.at - (const char *)block) + 1,
+                     (int)TIDE_MIN(parser.end - parser.at, EXCERPT_BYTES), parser.at);
+}
+
+/* How many quotes, eight bytes at a time. */
+static unsigned count_quotes(const char *at, const char *end)
+{
+    unsigned quotes = 0;
+
+    for (; end - at >= 8; at += 8) {
+        uint64_t word = get_le64((const uint8_t *)at) ^ EACH_BYTE('"');
+
+        word = ((word & EACH_BYTE(0x7f)) + EACH_BYTE(0x7f)) | word; /* top bit: not a quote */
+        word = (word & EACH_BYTE(0x80)) >> 7;
+        quotes += 8 - (unsigned)(word * EACH_BYTE(1) >> 56); /* the sum of the bytes */
+    }
+    for (; at < end; at++)
+        quotes += *at == '"';
+    return quotes;
+}
+
+/* Is [at, end) free of backslashes, with each quote that opens closed? */
+static bool is_balanced(const char *at, const char *end)
+{
+    return memchr(at, '\\', (size_t)(end - at)) == NULL && count_quotes(at, end) % 2 == 0;
+}
+
+/* {"name":"value",...} is the block as it stands: only a new one is read. Its end is the first
+ * brace, unless that may be within a string: then it is looked for. */
 static bool parse_metric(struct parser *parser)
 {
     struct batch_entry *entry = &parser->batch->entries[parser->entry];
-    const char *brace = memchr(parser->at, '}', (size_t)(parser->end - parser->at));
-    struct parser part = *parser;
-    uint8_t *block;
-    size_t len = 0;
+    const char *begin, *brace;
 
     if (parser->has_metric)
         return fail(parser, "a second \"metric\"");
     parser->has_metric = true;
-    part.end = brace != NULL ? brace + 1 : parser->end;
-    block = arena_alloc(&parser->batch->arena, (size_t)(part.end - part.at));
-    if (TIDE_UNLIKELY(!parse_labels(&part, block, &len))) {
-        part = *parser;
-        if (!skip_value(&part)) {
-            parser->at = part.at;
-            return fail(parser, part.problem);
-        }
-        part.end = part.at;
-        part.at = parser->at;
-        block = arena_alloc(&parser->batch->arena, (size_t)(part.end - part.at));
-        if (!parse_labels(&part, block, &len)) {
-            parser->at = part.at;
-            return fail(parser, part.problem);
-        }
-    }
-    parser->at = part.at;
-    entry->block = block;
-    entry->block_len = (uint32_t)len;
+    skip_blanks(parser);
+    begin = parser->at;
+    if (begin == parser->end || *begin != '{')
+        return fail(parser, "expected an object of labels");
+    brace = memchr(begin, '}', (size_t)(parser->end - begin));
+    if (brace != NULL && is_balanced(begin, brace))
+        parser->at = brace + 1;
+    else if (!skip_value(parser))
+        return false;
+    entry->block = (const uint8_t *)begin;
+    entry->block_len = (uint32_t)(parser->at - begin);
     return true;
 }
 
@@ -440,8 +465,8 @@ int json_lines_decode_part(const uint8_t *part, size_t len, bool last, uint32_t 
 {
     const char *at = (const char *)part, *end = at + len;
 
-    batch->format = LABEL_FORMAT_PAIRS;
-    batch->parse = label_pairs_parse;
+    batch->format = LABEL_FORMAT_JSON;
+    batch->parse = json_lines_parse_labels;
     batch->parse_ctx = NULL;
     if (len > UINT32_MAX)
         return error_set(err, ERR_LIMIT, "%zu bytes of JSON lines at once are over 4 GiB", len);

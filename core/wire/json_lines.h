@@ -29,6 +29,12 @@ TIDE_NODISCARD int json_lines_decode_part(const uint8_t *part, size_t len, bool 
                                           uint32_t *line, size_t *used, struct push *push,
                                           struct batch *batch, struct append_result *result,
                                           struct error *err);
+/**
+ * label_parser of LABEL_FORMAT_JSON: an object of labels as it stands in its line; texts with
+ * escapes are made in scratch. So a fault in the labels is told when they are new.
+ */
+int json_lines_parse_labels(const uint8_t *block, size_t len, const void *ctx,
+                            struct arena *scratch, struct labels_builder *out, struct error *err);
 /** A whole body at once. */
 TIDE_NODISCARD int json_lines_decode(const uint8_t *body, size_t len, struct push *push,
                                      struct batch *batch, struct append_result *result,

@@ -1,5 +1,5 @@
-/* metric_family.h - Prometheus' client model in protobuf: io.prometheus.client.MetricFamily messages,
- * each behind its length, as Go's Pushgateway client sends them.
+/* metric_family.h - Prometheus' client model in protobuf: io.prometheus.client.MetricFamily
+ * messages, each behind its length, as Go's Pushgateway client sends them.
  *
  * A counter, gauge or untyped metric is one series; a summary is quantile series, _sum and _count;
  * a histogram _bucket series with le (with +Inf), _sum and _count (of a gauge histogram: _gsum and

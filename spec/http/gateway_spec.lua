@@ -74,9 +74,9 @@ describe("a Pushgateway's path", function()
   it("takes protobuf, as Go's clients push it", function()
     local family = bytes(1, "go") .. number(3, 1) .. bytes(4,
       bytes(1, bytes(1, "job") .. bytes(2, "x")) .. bytes(2, protobuf.double(1, 2.5)))
-    local answer = send("PUT", "/metrics/job/gopher", string.char(#family) .. family, { ["Content-Type"] =
-      "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; " ..
-      "encoding=delimited" })
+    local answer = send("PUT", "/metrics/job/gopher", string.char(#family) .. family, {
+      ["Content-Type"] = "application/vnd.google.protobuf; " ..
+      "proto=io.prometheus.client.MetricFamily; encoding=delimited" })
     assert.equal(200, answer.status, answer.body)
     assert.same({ ['go{job="gopher"}'] = "2.5" }, values_of("gopher"))
   end)

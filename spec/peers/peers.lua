@@ -27,7 +27,8 @@ end
 
 -- Is this npm package there, and node to run it?
 function peers.has_package(name)
-  return peers.find("node") ~= nil and exists(fetched .. "/node_modules/" .. name .. "/package.json")
+  return peers.find("node") ~= nil and
+    exists(fetched .. "/node_modules/" .. name .. "/package.json")
 end
 
 function peers.run(command)

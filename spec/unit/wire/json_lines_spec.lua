@@ -42,6 +42,34 @@ describe("JSON lines", function()
     assert.equal('{__name__="a", b="\\"\\\\/\\nü😀\239\191\189"}', got.series[1].labels)
   end)
 
+  for labels, why in pairs {
+    ['{"a":1}'] = 'expected labels as "name":"value" at column 6 of the labels: "1}"',
+    ['{"a":"b",}'] = 'expected labels as "name":"value" at column 10 of the labels: "}"',
+    ['{"a":"b" "c":"d"}'] = 'expected labels as "name":"value" at column 10 of the labels: ' ..
+      '""c":"d"}"',
+    ['{"a":"b","a":"c"}'] = 'label "a" is given twice',
+    ['{"":"b"}'] = "empty label name",
+    [ [[{"a":"\q"}]] ] = [[an escape that JSON does not have at column 10 of the labels: "}"]],
+    [ [[{"a":"\""}x]] ] = 'expected nothing behind the labels at column 11 of the labels: "x"',
+  } do
+    it(("tell of new labels %s what is wrong, and keep the lines around"):format(labels), function()
+      local got = decode(LINE .. '\n{"metric":' .. labels .. ',"values":[1],"timestamps":[1]}\n' ..
+        LINE .. "\n")
+      assert.same({ 0, 3 }, { got.refused, #got.series })
+      assert.equal(why, got.series[2].problem)
+      assert.is_truthy(got.series[3].labels)
+    end)
+  end
+
+  it("find the end of labels whose texts hold braces, quotes and backslashes", function()
+    for text, value in pairs { ["}"] = "}", ["{}}"] = "{}}", [ [[\"}]] ] = '"}', ["],"] = "],",
+      [ [[\\]] ] = [[\]], [ [[}\\]] ] = [[}\]] } do
+      local got = decode('{"metric":{"a":"' .. text .. '","b":"}"},"values":[1],"timestamps":[1]}')
+      assert.equal(0, got.refused, got.examples[1] and got.examples[1].text)
+      assert.equal(("{a=%q, b=\"}\"}"):format(value), got.series[1].labels)
+    end
+  end)
+
   it("count a line without samples as empty", function()
     local got = decode('{"metric":{"__name__":"a"},"values":[],"timestamps":[]}')
     assert.same({ 0, 0, 1 }, { #got.series, got.refused, got.skipped.empty })
@@ -50,8 +78,6 @@ describe("JSON lines", function()
   for body, why in pairs {
     ["[]"] = 'expected an object at column 1: "[]"',
     ["{"] = 'expected a string at column 2: ""',
-    ['{"metric":{"a":1},"values":[1],"timestamps":[1]}'] =
-      'expected labels as "name":"value" at column 16: "1},"values":[1],"timestamps":[1]}"',
     ['{"metric":[],"values":[1],"timestamps":[1]}'] =
       'expected an object of labels at column 11: "[],"values":[1],"timestamps":[1]}"',
     ['{"metric":{},"values":[1,2],"timestamps":[1]}'] =
@@ -71,7 +97,6 @@ describe("JSON lines", function()
     ['{"metric":{},"values":[1],"timestamps":[1]} x'] =
       'expected nothing behind the object at column 45: "x"',
     ['{"metric":{"a":"b'] = 'a string without its closing quote at column 17: "b"',
-    [ [[{"metric":{"a":"\q"}}]] ] = [[an escape that JSON does not have at column 20: "}}"]],
     ['{"a":' .. ("["):rep(40)] = 'nested too deep at column 38: "' .. ("["):rep(8) .. '"',
     ['{"a":"\1"}'] = 'a control character in a string at column 7: "\1"}"',
   } do

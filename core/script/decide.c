@@ -361,6 +361,30 @@ static enum damage_verdict quarantine(void *ctx, const struct series_view *serie
 /* -------------------------------------------------------------------------------------------------
  */
 
+static enum event_kind event_of(enum store_event_kind kind)
+{
+    static const enum event_kind kinds[] = {EVENT_SERIES_NEW, EVENT_SERIES_GONE, EVENT_DAMAGE};
+
+    return kinds[kind];
+}
+
+static bool event_wanted(void *ctx, enum store_event_kind kind)
+{
+    return events_wanted(((struct rulebook *)ctx)->events, event_of(kind));
+}
+
+static void event(void *ctx, enum store_event_kind kind, const struct labels *labels,
+                  const char *text)
+{
+    struct rulebook *book = ctx;
+    struct script_event put = {
+        .kind = event_of(kind), .time_ms = clock_wall_ms(book->clock), .labels = labels};
+
+    snprintf(put.text, sizeof(put.text), "%.*s", (int)sizeof(put.text) - 1,
+             text != NULL ? text : "");
+    events_put(book->events, &put);
+}
+
 static uint64_t version(void *ctx)
 {
     return rulebook_version(ctx);
@@ -372,5 +396,7 @@ void decide_fill(struct policy *policy, struct rulebook *book)
                               .retention_of = retention_of,
                               .admit = admit,
                               .quarantine = quarantine,
+                              .event = event,
+                              .event_wanted = event_wanted,
                               .version = version};
 }

@@ -47,7 +47,7 @@ struct store_counters {
     struct counter merge_errors;
     struct counter cache_hits;
     struct counter cache_misses;
-    struct counter drops_held; /* by the clock guard */
+    struct counter drops_held;      /* by the clock guard */
     struct counter deleted_samples; /* on request */
     struct counter undeleted_samples;
     struct counter dropped_samples; /* by age */
@@ -149,6 +149,7 @@ struct appender {
     size_t *again; /* entries whose series went away between resolve and apply */
     size_t again_count;
     struct log_batch *log; /* log.h */
+    bool made;             /* the block being resolved began a series */
 };
 
 /**
@@ -162,6 +163,11 @@ int resolve_block(struct appender *appender, const struct batch *batch,
                   const struct batch_entry *entry, struct block_key key, struct block_value *value,
                   char *why, size_t why_size, struct error *err);
 
+/** Whether the policy waits for such events. */
+bool policy_wants(const struct store *store, enum store_event_kind kind);
+/** Tells it, if it does; under no lock. Takes NULL labels and text. */
+void policy_tell(const struct store *store, enum store_event_kind kind, const struct labels *labels,
+                 const char *text);
 /** Low bits of the policy's version; 0 without one. */
 uint32_t policy_version(const struct store *store);
 

@@ -1,4 +1,4 @@
-/* maintenance.c - the pass over all series: idle heads, retention, archiving; quarantine.
+/* maintenance.c - the pass over all series: idle heads, retention, archiving.
  *
  * Stripe by stripe: under the lock it is only noted what is to be done; files and archive are
  * touched outside it. */
@@ -6,7 +6,6 @@
 
 #include "base/logger.h"
 #include "base/mem.h"
-#include "disk/quarantine.h"
 #include "store/folder.h"
 
 /* What a series of the stripe needs. */
@@ -253,46 +252,4 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
         result = note_idle(store, &duties, err);
     destroy_duties(&duties);
     return result;
-}
-
-/* --- quarantine
- * --------------------------------------------------------------------------------------- */
-
-static void quarantine_one(struct store *store, const struct damage_item *item)
-{
-    struct stripe *stripe;
-    struct series *series = lock_fp(store, item->fp, &stripe);
-    struct labels *labels;
-    struct error problem;
-
-    if (series == NULL)
-        return;
-    if (series->busy) { /* not while others have its file: it is found again */
-        series->broken = false;
-        lock_release(&stripe->stripe_lock);
-        return;
-    }
-    series->busy = true;
-    labels = series_labels_locked(store, series);
-    lock_release(&stripe->stripe_lock);
-    if (quarantine_series(store->folder->volume, item->fp, labels, item->text, &problem) != 0) {
-        counter_add(&store->counters.quarantine_failed, 1);
-        log_error("a series could not be quarantined", "fp=%016" PRIx64 " problem=\"%s\"", item->fp,
-                  problem.text);
-    } else {
-        counter_add(&store->counters.quarantined, 1);
-        log_warn("series quarantined", "fp=%016" PRIx64 " reason=\"%s\"", item->fp, item->text);
-    }
-    labels_unref(labels);
-    series = lock_fp(store, item->fp, &stripe);
-    if (series != NULL)
-        (void)!purge_series(store, stripe, series);
-}
-
-void quarantine_damaged(struct store *store)
-{
-    struct damage_item item;
-
-    while (damage_list_take(&store->damage, &item))
-        quarantine_one(store, &item);
 }

@@ -57,6 +57,13 @@ struct damage {
     uint64_t chunks_bad;
 };
 
+/* What scripts may wait for. */
+enum store_event_kind {
+    STORE_EVENT_SERIES_NEW,
+    STORE_EVENT_SERIES_GONE, /* its last sample went */
+    STORE_EVENT_DAMAGE,      /* with what is wrong as text */
+};
+
 struct policy {
     void *ctx;
 
@@ -72,6 +79,12 @@ struct policy {
 
     enum damage_verdict (*quarantine)(void *ctx, const struct series_view *series,
                                       const struct damage *damage);
+
+    /* Something has happened; quick, from any thread, no lock is held. `labels` and `text` are
+     * borrowed, and may be NULL. Asked for only if event_wanted says so. */
+    void (*event)(void *ctx, enum store_event_kind kind, const struct labels *labels,
+                  const char *text);
+    bool (*event_wanted)(void *ctx, enum store_event_kind kind);
 
     /* Rises with each reload of the scripts: cached answers of older versions are asked again. */
     uint64_t (*version)(void *ctx);

@@ -189,6 +189,7 @@ static enum lookup look_under(struct appender *appender, uint64_t fp, bool make,
         series->arrival_s = store_now_s(store);
         *value = value_of(store, series);
         counter_add(&store->counters.series_created, 1);
+        appender->made = true;
         result = LOOKUP_FOUND;
     }
     lock_release(&stripe->stripe_lock);
@@ -213,6 +214,17 @@ static bool find_mapping_locked(struct appender *appender, const struct mapper_s
     return mapper_find_locked(shard, raw, appender->text.data, appender->text.len, fp);
 }
 
+static void tell_new(struct appender *appender)
+{
+    struct labels *labels;
+
+    if (!policy_wants(appender->store, STORE_EVENT_SERIES_NEW))
+        return;
+    labels = labels_new_sorted(appender->labels.list, appender->labels.count);
+    policy_tell(appender->store, STORE_EVENT_SERIES_NEW, labels, NULL);
+    labels_unref(labels);
+}
+
 /* Format section 6. 0, -1 with err, or 1: there is none and `make` is false. */
 static int map_and_make(struct appender *appender, bool make, struct block_value *value,
                         struct error *err)
@@ -229,6 +241,7 @@ static int map_and_make(struct appender *appender, bool make, struct block_value
         if (found == LOOKUP_FOUND)
             return 0;
     }
+    appender->made = false;
     lock_acquire(&shard->mapper_lock);
     if (find_mapping_locked(appender, shard, raw, &fp)) {
         found = look_under(appender, fp, make, value);
@@ -244,6 +257,8 @@ static int map_and_make(struct appender *appender, bool make, struct block_value
         }
     }
     lock_release(&shard->mapper_lock);
+    if (appender->made)
+        tell_new(appender);
     if (result != 0)
         return -1;
     if (found == LOOKUP_COLLISION && make)
@@ -262,6 +277,21 @@ static int parse(struct appender *appender, const struct batch *batch,
                      &appender->labels, &problem) != 0)
         return refuse(verdict, REFUSED_LABELS, "%s", problem.text);
     return normalise(appender, verdict);
+}
+
+bool policy_wants(const struct store *store, enum store_event_kind kind)
+{
+    const struct policy *policy = store->options.policy;
+
+    return policy != NULL && policy->event != NULL && policy->event_wanted != NULL &&
+           policy->event_wanted(policy->ctx, kind);
+}
+
+void policy_tell(const struct store *store, enum store_event_kind kind, const struct labels *labels,
+                 const char *text)
+{
+    if (policy_wants(store, kind))
+        store->options.policy->event(store->options.policy->ctx, kind, labels, text);
 }
 
 uint32_t policy_version(const struct store *store)

@@ -41,12 +41,17 @@ int purge_series(struct store *store, struct stripe *stripe,
     bool archived = series->archived;
     uint64_t fp = series->fp;
     struct archive_batch batch = {0};
+    struct labels *labels =
+        policy_wants(store, STORE_EVENT_SERIES_GONE) ? series_labels_locked(store, series) : NULL;
     struct error problem;
     int result;
 
     counter_add(archived ? &store->counters.purged_archive : &store->counters.purged_memory, 1);
     series_purge_locked(store, stripe, series);
     lock_release(&stripe->stripe_lock);
+    if (labels != NULL)
+        policy_tell(store, STORE_EVENT_SERIES_GONE, labels, NULL);
+    labels_unref(labels);
     archive_delete(&batch, fp);
     result = archive_write(store->folder->archive, &batch, true, &problem);
     archive_batch_destroy(&batch);

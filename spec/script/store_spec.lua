@@ -1,4 +1,5 @@
 -- Rules on a real store: what they decide happens to real samples.
+local ffi = require "ffi"
 local engine = require "spec.unit.store.engine"
 local rules = require "spec.support.rules"
 
@@ -122,5 +123,104 @@ describe("rules on a store", function()
     assert.equal(1, (store:push { { series "web", { START, 1 } } }))
     assert.same({ '{__name__="m", team="web"}' }, store:names { { "__name__", "=", "m" } })
     assert.is_true(store:close())
+  end)
+
+  -- The series file of a team in the last store's folder.
+  local function file_of(store, team)
+    local hex = ffi.new("char[17]")
+    store:each({ { "team", "=", team } }, nil, nil, function(one)
+      engine.C.fingerprint_format(hex, one.fp)
+    end)
+    return folders[#folders] .. "/" .. ffi.string(hex):gsub("^(..)", "%1/") .. ".db",
+      folders[#folders] .. "/orphaned/" .. ffi.string(hex):gsub("^(..)", "%1/")
+  end
+
+  local function read_file(path)
+    local file = io.open(path, "rb")
+    if not file then return nil end
+    local bytes = file:read("*a")
+    file:close()
+    return bytes
+  end
+
+  local function write_file(path, bytes)
+    local file = assert(io.open(path, "wb"))
+    file:write(bytes)
+    file:close()
+  end
+
+  it("decide what becomes of damaged files: salvaged, deleted or put aside", function()
+    local store = open { ["a.lua"] = [[
+      tide.quarantine("by team", function(series, damage)
+        if series.labels.team == "salvage" then
+          assert(damage.chunks_bad == 2 and damage.chunks_sound > 10, damage.chunks_bad)
+          assert(damage.offset == 3 * 1041, damage.offset)
+          return "salvage"
+        end
+        if series.labels.team == "delete" then return "delete" end
+      end)
+      tide.retention("meet the damage", { match = '{team=~".+"}', keep = "9h" })]] }
+    push_history(store, "salvage", "delete", "aside", "sound")
+    store:run "persist"
+    local before = store:query { { "team", "=", "salvage" } }['{__name__="m", team="salvage"}']
+    for _, team in ipairs { "salvage", "delete", "aside" } do
+      local path = file_of(store, team)
+      local bytes = assert(read_file(path))
+      -- A record in the middle is not what it says, and the end is torn.
+      local at = 3 * 1041
+      write_file(path, bytes:sub(1, at) .. ("\255"):rep(40) .. bytes:sub(at + 41) .. "torn")
+    end
+    local kept, aside = file_of(store, "salvage")
+    local deleted, not_aside = file_of(store, "delete")
+    local _, whole = file_of(store, "aside")
+    maintain(store)
+    maintain(store)
+    assert.is_nil((age(store, "delete")))
+    assert.is_nil((age(store, "aside")))
+    assert.is_true((age(store, "sound")) > 8)
+    -- What is sound of the salvaged one is there, sample for sample.
+    local after = store:query { { "team", "=", "salvage" } }['{__name__="m", team="salvage"}']
+    assert.is_true(#after > 1000 and #after < #before, #after)
+    local values = {}
+    for _, sample in ipairs(before) do values[sample[1]] = sample[2] end
+    for _, sample in ipairs(after) do assert.equal(values[sample[1]], sample[2]) end
+    assert.equal(0, #assert(read_file(kept)) % 1041)
+    assert.is_truthy(read_file(aside .. ".db"))
+    assert.is_truthy(read_file(whole .. ".db"))
+    assert.is_nil((read_file(not_aside .. ".db")))
+    assert.is_nil((read_file(deleted)))
+    assert.is_truthy(read_file(folders[#folders] .. "/audit.jsonl"):find('"quarantine rule"', 1,
+      true))
+    -- It takes samples again, over a restart too.
+    store:advance(HOUR)
+    local now = tonumber(store.clock.manual_wall_ms)
+    assert.equal(1, (store:push { { series "salvage", { now, 5 } } }))
+    assert.equal(#after + 1,
+      #store:query { { "team", "=", "salvage" } }['{__name__="m", team="salvage"}'])
+    assert(store:close())
+  end)
+
+  it("hear of series that begin and end, and of damage", function()
+    local store, book = open { ["a.lua"] = [[
+      tide.on("series_new", "new", function(e) tide.shared.incr("new " .. e.labels.team) end)
+      tide.on("series_gone", "gone", function(e) tide.shared.incr("gone " .. e.labels.team) end)
+      tide.on("damage", "damage", function(e)
+        tide.shared.set("damage " .. e.labels.team, e.text)
+      end)
+      tide.retention("lab", { match = '{team="lab"}', keep = "1h" })]] }
+    local runner = rules.scheduler(book, store)
+    push_history(store, "lab", "web", "bad")
+    store:run "persist"
+    rules.run_due(runner)
+    local function shared(name) return rules.shared(book, name) end
+    assert.same({ 1, 1, nil }, { shared "new lab", shared "new web", shared "gone lab" })
+    local path = file_of(store, "bad")
+    write_file(path, assert(read_file(path)) .. "torn")
+    store:advance(20 * 24 * HOUR)
+    for _ = 1, 3 do maintain(store) end
+    rules.run_due(runner)
+    assert.equal(1, shared "gone lab")
+    assert.is_truthy(shared "damage bad")
+    assert(store:close())
   end)
 end)

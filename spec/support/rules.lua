@@ -4,7 +4,8 @@ local lfs = require "lfs"
 local json = require "cjson"
 local tide = require "spec.support.tide"
 local C = tide.load("base/buf.h", "base/clock.h", "base/metrics.h", "model/labels.h",
-  "store/policy.h", "base/logger.h", "script/rulebook.h", "script/shape.h")
+  "store/policy.h", "base/logger.h", "script/rulebook.h", "script/shape.h",
+  "script/scheduler.h", "script/host.h", "script/session.h")
 
 local FOREVER, DEFAULT = 9223372036854775807LL, -9223372036854775807LL - 1
 local NOW = 1700000000000
@@ -51,8 +52,41 @@ local function open(files, options)
   return book, folder
 end
 
+local schedulers = {}
+
+-- A scheduler without a thread, on a store of spec/unit/store/engine.lua.
+local function scheduler(book, store)
+  local host = ffi.new("struct script_host", { store = store.store, lookback_ms = 300000,
+    query_timeout_ms = 10000, query_max_samples = 1e6, query_max_series = 1e6 })
+  C.rulebook_attach(book, host)
+  local err = tide.error()
+  local made = C.scheduler_start(ffi.new("struct scheduler_options",
+    { book = book, no_thread = true }), err)
+  assert(made ~= nil, tide.text(err))
+  schedulers[#schedulers + 1] = made
+  C.scheduler_run_due(made) -- takes the rules over: events are waited for from now on
+  return made
+end
+
+local function run_due(made) return tonumber(C.scheduler_run_due(made)) end
+
+-- What scripts share under a name, as a session sees it.
+local function shared(book, name)
+  local err, reply = tide.error(), ffi.new("struct session_reply")
+  local session = C.session_open(ffi.new("struct session_options", { book = book }), err)
+  assert(session ~= nil, tide.text(err))
+  local text = ("tide.shared.get(%q)"):format(name)
+  C.session_eval(session, text, #text, reply)
+  local values = json.decode(ffi.string(reply.json.data, reply.json.len)).values
+  C.session_reply_destroy(reply)
+  C.session_close(session)
+  return values[1] ~= json.null and values[1] or nil
+end
+
 -- For after_each: closes and removes all that a spec opened.
 local function close_all()
+  for _, made in ipairs(schedulers) do C.scheduler_stop(made) end
+  schedulers = {}
   for _, book in ipairs(open_books) do C.rulebook_close(book) end
   for _, folder in ipairs(folders) do os.execute("rm -r " .. folder) end
   open_books, folders, alive, kept = {}, {}, {}, {}
@@ -147,4 +181,5 @@ end
 
 return { C = C, FOREVER = FOREVER, DEFAULT = DEFAULT, NOW = NOW, open = open, write = write,
   folder_of = folder_of, reload = reload, keep = keep, admit = admit, quarantine = quarantine,
-  rules = rules, read = read, folder = function(book) return book_folders[tostring(book)] end, close_all = close_all }
+  rules = rules, read = read, scheduler = scheduler, run_due = run_due, shared = shared,
+  folder = function(book) return book_folders[tostring(book)] end, close_all = close_all }

@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "promql/aggregate.h"
 #include "promql/eval_math.h"
+#include "promql/eval_order.h"
 
 /* The rows and how they are grouped. */
 struct members {
@@ -39,6 +40,8 @@ static int members_init(struct members *members, struct eval *ev, const struct p
         members->group_of[i] = (uint32_t)group;
         members->sizes[group]++;
         group_flag_add(&members->flags[group], row, members->block.steps);
+        if (eval_tick(ev, EVAL_LABELS_WORK, err) != 0)
+            return -1;
     }
     return 0;
 }
@@ -263,8 +266,11 @@ static int pick_tiles(struct picker *p, struct error *err)
 
         for (size_t h = 0; h < groups * TILE; h++)
             p->heaps[h].count = 0;
-        for (size_t i = 0; i < p->m->block.count; i++)
+        for (size_t i = 0; i < p->m->block.count; i++) {
             pick_row(p, i, from, to);
+            if (eval_tick(p->ev, to - from + 16, err) != 0)
+                return -1;
+        }
         note_chosen(p, from, to);
         if (eval_tick(p->ev, p->m->block.count * TILE, err) != 0)
             return -1;

@@ -6,23 +6,30 @@
 
 #include "base/mem.h"
 #include "promql/eval_math.h"
+#include "promql/eval_order.h"
 
-static uint32_t *number_rows(struct label_part_map *map, const struct block *block)
+static int number_rows(struct eval *ev, struct label_part_map *map, const struct block *block,
+                       uint32_t **numbers, struct error *err)
 {
-    uint32_t *numbers = mem_alloc(block->count * sizeof(*numbers));
     bool is_new;
 
-    for (size_t i = 0; i < block->count; i++)
-        numbers[i] = (uint32_t)label_part_map_put(map, block->rows[i].labels, &is_new);
-    return numbers;
+    *numbers = mem_alloc(block->count * sizeof(**numbers));
+    for (size_t i = 0; i < block->count; i++) {
+        (*numbers)[i] = (uint32_t)label_part_map_put(map, block->rows[i].labels, &is_new);
+        if (eval_tick(ev, EVAL_LABELS_WORK, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
-void signatures_init(struct signatures *signatures, const struct expr_binary *matching,
-                     const struct block *left, const struct block *right)
+int signatures_init(struct signatures *signatures, struct eval *ev,
+                    const struct expr_binary *matching, const struct block *left,
+                    const struct block *right, struct error *err)
 {
     *signatures = (struct signatures){.map = {.names = &matching->labels, .keeps = matching->on}};
-    signatures->of_left = number_rows(&signatures->map, left);
-    signatures->of_right = number_rows(&signatures->map, right);
+    if (number_rows(ev, &signatures->map, left, &signatures->of_left, err) != 0)
+        return -1;
+    return number_rows(ev, &signatures->map, right, &signatures->of_right, err);
 }
 
 void signatures_destroy(struct signatures *signatures)
@@ -49,8 +56,9 @@ struct match {
     struct sink *sink;
 };
 
-static void match_init(struct match *m, struct eval *ev, const struct plan_node *node,
-                       struct block *left, struct block *right, struct sink *sink)
+/* The caller destroys it, on failure too. */
+static int match_init(struct match *m, struct eval *ev, const struct plan_node *node,
+                      struct block *left, struct block *right, struct sink *sink, struct error *err)
 {
     *m = (struct match){.ev = ev, .node = node, .matching = node->binary, .sink = sink};
     m->swapped = node->binary->group == MATCH_GROUP_RIGHT;
@@ -61,7 +69,7 @@ static void match_init(struct match *m, struct eval *ev, const struct plan_node 
     m->removes_metadata = !binary_op_is_comparison(node->op);
     m->drops_name = node->returns_bool;
     labels_builder_init(&m->builder);
-    signatures_init(&m->of, m->matching, m->many, m->one);
+    return signatures_init(&m->of, ev, m->matching, m->many, m->one, err);
 }
 
 static void match_destroy(struct match *m)
@@ -136,8 +144,9 @@ static int emit_pair(struct match *m, size_t i, size_t j, const struct labels *l
     return eval_tick(m->ev, m->steps, err);
 }
 
-/* Result labels of all pairs, or false when two pairs have the same. */
-static bool unique_results(struct match *m, const uint32_t *one_of, struct label_set_map *results)
+/* Result labels of all pairs: 1, or 0 when two pairs have the same, or -1 with err. */
+static int unique_results(struct match *m, const uint32_t *one_of, struct label_set_map *results,
+                          struct error *err)
 {
     for (size_t i = 0; i < m->many->count; i++) {
         uint32_t j = one_of[m->of.of_left[i]];
@@ -148,9 +157,11 @@ static bool unique_results(struct match *m, const uint32_t *one_of, struct label
         label_set_map_put(
             results, result_labels(m, m->many->rows[i].labels, m->one->rows[j].labels), &is_new);
         if (!is_new)
-            return false;
+            return 0;
+        if (eval_tick(m->ev, 2 * EVAL_LABELS_WORK, err) != 0)
+            return -1;
     }
-    return true;
+    return 1;
 }
 
 /* @return 1 when it is done, 0 when the rows must be matched step by step, -1 with err */
@@ -171,9 +182,9 @@ static int match_whole_rows(struct match *m, struct error *err)
         if (many_of == NULL)
             goto out;
     }
-    if (!unique_results(m, one_of, &results))
+    result = unique_results(m, one_of, &results, err);
+    if (result != 1)
         goto out;
-    result = 1;
     for (size_t i = 0; i < m->many->count && result == 1; i++) {
         uint32_t j = one_of[m->of.of_left[i]];
 
@@ -476,7 +487,11 @@ int binary_match_rows(struct eval *ev, const struct plan_node *node, struct bloc
 
     if ((left->count == 0 || right->count == 0) && !fills)
         return 0;
-    match_init(&m, ev, node, left, right, sink);
+    result = match_init(&m, ev, node, left, right, sink, err);
+    if (result != 0) {
+        match_destroy(&m);
+        return -1;
+    }
     if (node->op == BINARY_TRIM_LOWER || node->op == BINARY_TRIM_UPPER) {
         note_trims(&m);
         result = 0;

@@ -28,8 +28,10 @@ struct signatures {
     uint32_t *of_right;
 };
 
-void signatures_init(struct signatures *signatures, const struct expr_binary *matching,
-                     const struct block *left, const struct block *right);
+/** The caller destroys them, on failure too. */
+TIDE_NODISCARD int signatures_init(struct signatures *signatures, struct eval *ev,
+                                   const struct expr_binary *matching, const struct block *left,
+                                   const struct block *right, struct error *err);
 void signatures_destroy(struct signatures *signatures);
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "promql/binary_match.h"
 #include "promql/eval_math.h"
+#include "promql/eval_order.h"
 
 /* For each signature of a side: at which steps it has a sample. */
 struct presence {
@@ -9,8 +10,9 @@ struct presence {
     struct arena arena;
 };
 
-static void presence_init(struct presence *presence, const struct block *block,
-                          const uint32_t *numbers, size_t signature_count)
+/* The caller destroys it, on failure too. */
+static int presence_init(struct presence *presence, struct eval *ev, const struct block *block,
+                         const uint32_t *numbers, size_t signature_count, struct error *err)
 {
     *presence = (struct presence){0};
     presence->steps = mem_zalloc(signature_count, sizeof(*presence->steps));
@@ -24,7 +26,10 @@ static void presence_init(struct presence *presence, const struct block *block,
         }
         for (size_t k = 0; k < block->steps; k++)
             steps[k] = steps[k] || !eval_is_hole(&block->rows[i].values[k]);
+        if (eval_tick(ev, block->steps, err) != 0)
+            return -1;
     }
+    return 0;
 }
 
 static void presence_destroy(struct presence *presence)
@@ -67,21 +72,23 @@ static int set_or(struct eval *ev, struct block *left, struct block *right,
     struct presence presence;
     struct label_set_map map = {0};
     bool is_new, unique = left->steps > 1;
-    int result = 0;
+    int result = presence_init(&presence, ev, left, of->of_left, of->map.count, err);
 
-    presence_init(&presence, left, of->of_left, of->map.count);
-    for (size_t i = 0; i < left->count && unique; i++) {
+    for (size_t i = 0; i < left->count && unique && result == 0; i++) {
         label_set_map_put(&map, labels_ref(left->rows[i].labels), &is_new);
         unique = is_new;
+        result = eval_tick(ev, EVAL_LABELS_WORK, err);
     }
-    for (size_t j = 0; j < right->count; j++) {
+    for (size_t j = 0; j < right->count && result == 0; j++) {
         struct row *row = &right->rows[j];
 
         mask(row->values, presence.steps[of->of_right[j]], false, left->steps);
         if (unique && merge_into_left(left, &map, row, left->steps))
             row_clear(row->values, left->steps);
+        result = eval_tick(ev, left->steps + EVAL_LABELS_WORK, err);
     }
-    result = eval_pass_block(ev, left, sink, err);
+    if (result == 0)
+        result = eval_pass_block(ev, left, sink, err);
     for (size_t j = 0; j < right->count && result == 0; j++) {
         struct row row = right->rows[j];
 
@@ -89,6 +96,8 @@ static int set_or(struct eval *ev, struct block *left, struct block *right,
             continue;
         right->rows[j].labels = NULL;
         result = sink->take(sink, &row, err);
+        if (result == 0)
+            result = eval_tick(ev, right->steps, err);
     }
     presence_destroy(&presence);
     label_set_map_destroy(&map);
@@ -100,18 +109,20 @@ int binary_match_set(struct eval *ev, const struct plan_node *node, struct block
 {
     struct signatures of;
     struct presence presence;
-    int result;
+    int result = signatures_init(&of, ev, node->binary, left, right, err);
 
-    signatures_init(&of, node->binary, left, right);
-    if (node->op == BINARY_OR) {
+    if (result == 0 && node->op == BINARY_OR) {
         result = set_or(ev, left, right, &of, sink, err);
-    } else {
-        presence_init(&presence, right, of.of_right, of.map.count);
-        for (size_t i = 0; i < left->count; i++)
+    } else if (result == 0) {
+        result = presence_init(&presence, ev, right, of.of_right, of.map.count, err);
+        for (size_t i = 0; i < left->count && result == 0; i++) {
             mask(left->rows[i].values, presence.steps[of.of_left[i]], node->op == BINARY_AND,
                  left->steps);
+            result = eval_tick(ev, left->steps, err);
+        }
         presence_destroy(&presence);
-        result = eval_pass_block(ev, left, sink, err);
+        if (result == 0)
+            result = eval_pass_block(ev, left, sink, err);
     }
     signatures_destroy(&of);
     return result;

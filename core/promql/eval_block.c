@@ -36,23 +36,6 @@ struct row *block_add(struct block *block, const struct labels *labels, double *
     return &block->rows[block->count++];
 }
 
-static int compare_rows(const void *a, const void *b)
-{
-    const struct row *x = a, *y = b;
-
-    return labels_compare(x->labels, y->labels);
-}
-
-void block_sort(struct block *block)
-{
-    bool sorted = true;
-
-    for (size_t i = 1; sorted && i < block->count; i++)
-        sorted = labels_compare(block->rows[i - 1].labels, block->rows[i].labels) <= 0;
-    if (!sorted)
-        qsort(block->rows, block->count, sizeof(*block->rows), compare_rows);
-}
-
 void row_clear(double *values, size_t steps)
 {
     for (size_t k = 0; k < steps; k++)

@@ -51,8 +51,6 @@ double *block_room(struct block *block);
  */
 struct row *block_add(struct block *block, const struct labels *labels, double *values,
                       bool drop_name);
-/** Sorts rows by labels (promql.md 2.2). */
-void block_sort(struct block *block);
 /** Fills values[0 .. steps) with holes. */
 void row_clear(double *values, size_t steps);
 /** Has no step a value? Ends at the first that has. */

@@ -103,35 +103,42 @@ static int result_take(struct sink *sink, struct row *row, struct error *err)
     return 0;
 }
 
-static void reorder(struct value *out)
+static int reorder(struct eval *ev, struct value *out, struct error *err)
 {
     const struct labels **sets = mem_alloc(out->count * sizeof(*sets));
     uint32_t *order = mem_alloc(out->count * sizeof(*order));
-    struct value_series *series = mem_alloc(out->count * sizeof(*series));
+    struct value_series *series;
+    int result;
 
     for (size_t i = 0; i < out->count; i++)
         sets[i] = out->series[i].labels;
-    eval_order(sets, out->count, order);
-    for (size_t i = 0; i < out->count; i++)
-        series[i] = out->series[order[i]];
-    mem_free(out->series);
-    out->series = series;
-    out->cap = out->count;
+    result = eval_order(ev, sets, out->count, order, err);
+    if (result == 0) {
+        series = mem_alloc(out->count * sizeof(*series));
+        for (size_t i = 0; i < out->count; i++)
+            series[i] = out->series[order[i]];
+        mem_free(out->series);
+        out->series = series;
+        out->cap = out->count;
+    }
     mem_free(sets);
     mem_free(order);
+    return result;
 }
 
-static void sort_series(struct eval *ev, struct value *out)
+static int sort_series(struct eval *ev, struct value *out, struct error *err)
 {
+    int result = 0;
     int64_t start_ns = clock_mono_ns(clock_system());
     bool sorted = true;
 
     for (size_t i = 1; i < out->count && sorted; i++)
         sorted = labels_compare(out->series[i - 1].labels, out->series[i].labels) <= 0;
     if (!sorted)
-        reorder(out);
+        result = reorder(ev, out, err);
     if (ev->stats != NULL)
         ev->stats->sort_ns = clock_mono_ns(clock_system()) - start_ns;
+    return result;
 }
 
 /* Do the top nodes of an instant query keep an order that it asked for? */
@@ -170,7 +177,7 @@ static int run_vector(struct eval *ev, struct value *out, struct error *err)
     result = eval_rows(ev, root, &sink.sink, err);
     label_set_map_destroy(&sink.map);
     if (result == 0 && (ev->plan->is_range || !is_ordered(root)))
-        sort_series(ev, out);
+        result = sort_series(ev, out, err);
     return result;
 }
 
@@ -198,9 +205,8 @@ static int run_scalar(struct eval *ev, struct value *out, struct error *err)
 static int run_range(struct eval *ev, struct value *out, struct error *err)
 {
     out->type = VALUE_MATRIX;
-    if (eval_range_value(ev, ev->plan->root, out, err) != 0)
+    if (eval_range_value(ev, ev->plan->root, out, err) != 0 || sort_series(ev, out, err) != 0)
         return -1;
-    sort_series(ev, out);
     for (size_t i = 1; i < out->count; i++) {
         if (labels_equal(out->series[i - 1].labels, out->series[i].labels))
             return fail_same_labels(err);

@@ -4,16 +4,18 @@
 #include "promql/eval_math.h"
 #include "promql/eval_order.h"
 
-static void order_series(struct plan_source *source)
+static int order_series(struct eval *ev, struct plan_source *source, struct error *err)
 {
     size_t count = source->selection->count;
     const struct labels **sets = mem_alloc(count * sizeof(*sets));
+    int result;
 
     source->order = mem_alloc(count * sizeof(*source->order));
     for (size_t i = 0; i < count; i++)
         sets[i] = source->selection->series[i].labels;
-    eval_order(sets, count, source->order);
+    result = eval_order(ev, sets, count, source->order, err);
     mem_free(sets);
+    return result;
 }
 
 int eval_read_failed(const struct eval *ev, struct error *err)
@@ -53,7 +55,8 @@ int eval_select(struct eval *ev, struct plan_source *source, struct error *err)
         return eval_read_failed(ev, err);
     }
     count = source->selection->count;
-    order_series(source);
+    if (order_series(ev, source, err) != 0)
+        return -1;
     if (source->uses > 1) {
         source->kept = mem_zalloc(count, sizeof(*source->kept));
         source->is_kept = mem_zalloc(count, sizeof(*source->is_kept));

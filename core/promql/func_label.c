@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "promql/eval_call.h"
 #include "promql/eval_math.h"
+#include "promql/eval_order.h"
 
 static bool is_valid_name(const char *text, size_t len)
 {
@@ -112,6 +113,8 @@ static int rewrite_rows(struct eval *ev, const struct rewrite *self, rewrite_tex
                 row.drop_name = false;
         }
         result = relabel_add(&relabel, labels, &row, err);
+        if (result == 0)
+            result = eval_tick(ev, node->grid.steps + 2 * EVAL_LABELS_WORK, err);
     }
     if (result == 0)
         result = eval_pass_block(ev, &relabel.block, sink, err);
@@ -227,7 +230,7 @@ static int sort_rows(struct eval *ev, const struct plan_node *node,
     if (ev->plan->spans_time || node->grid.steps > 1)
         note_ineffective(ev, node);
     else if (result == 0 && block.count != 0)
-        qsort_r(block.rows, block.count, sizeof(*block.rows), compare, &order);
+        result = eval_sort(ev, block.rows, block.count, sizeof(*block.rows), compare, &order, err);
     if (result == 0)
         result = eval_pass_block(ev, &block, sink, err);
     eval_block_free(ev, &block);

@@ -61,6 +61,8 @@ int command_verify(int argc, char **argv);
 int command_repair(int argc, char **argv);
 int command_dump(int argc, char **argv);
 int command_reload(int argc, char **argv);
+int command_restore(int argc, char **argv);
+int command_snapshot(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_export(int argc, char **argv);
 

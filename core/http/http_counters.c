@@ -167,11 +167,22 @@ static struct counter *make_counter(struct http_counters *counters, size_t route
     return counter;
 }
 
+/* Rows of one path, for several verbs, count together: with the first of them, which the table
+ * keeps just in front. */
+static size_t counted_with(const struct http_routes *routes, const struct http_route *route)
+{
+    size_t index = (size_t)(route - routes->list);
+
+    while (index > 0 && strcmp(routes->list[index - 1].pattern, route->pattern) == 0)
+        index--;
+    return index;
+}
+
 void http_counters_request(struct http_counters *counters, const struct http_route *route,
                            int status, int64_t duration_ns)
 {
     const struct http_routes *routes = &counters->site->routes;
-    size_t index = route == NULL ? routes->count : (size_t)(route - routes->list);
+    size_t index = route == NULL ? routes->count : counted_with(routes, route);
     size_t at = status_index(status);
     struct counter *counter;
 

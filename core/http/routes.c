@@ -7,6 +7,7 @@
 #include "http/push_otlp.h"
 #include "http/push_remote_write.h"
 #include "http/push_text.h"
+#include "http/routes_admin.h"
 #include "http/routes_export.h"
 #include "http/routes_format.h"
 #include "http/routes_labels.h"
@@ -70,6 +71,29 @@ static const struct http_route routes[] = {
     {"/api/v1/status/flags",        GET,        HTTP_ROLE_ADMIN,  0,      route_flags, NULL},
     {"/api/v1/status/config",       GET,        HTTP_ROLE_ADMIN,  0,      route_config, NULL},
     {"/api/v1/status/walreplay",    GET,        HTTP_ROLE_READ,   ALWAYS, route_walreplay, NULL},
+
+    {"/api/v1/admin/tsdb/delete_series", POST | PUT, HTTP_ROLE_ADMIN, POOL, route_delete_series,
+     NULL},
+    {"/api/v1/admin/tsdb/undelete", POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_undelete, NULL},
+    {"/api/v1/admin/tsdb/trash",    GET,        HTTP_ROLE_ADMIN,  POOL,   route_trash, NULL},
+    {"/api/v1/admin/tsdb/trash",    HTTP_VERB_DELETE, HTTP_ROLE_ADMIN, POOL, route_trash_delete,
+     NULL},
+    {"/api/v1/admin/tsdb/clean_tombstones", POST | PUT, HTTP_ROLE_ADMIN, POOL,
+     route_clean_tombstones, NULL},
+    {"/api/v1/admin/tsdb/snapshot", POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_snapshot, NULL},
+    {"/api/v1/admin/tsdb/snapshot", GET,        HTTP_ROLE_ADMIN,  POOL,   route_snapshot_list, NULL},
+    {"/api/v1/admin/tsdb/snapshot", HTTP_VERB_DELETE, HTTP_ROLE_ADMIN, POOL, route_snapshot_delete,
+     NULL},
+    {"/api/v1/admin/tsdb/confirm",  POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_confirm, NULL},
+    {"/api/v1/admin/tsdb/confirm",  GET,        HTTP_ROLE_ADMIN,  0,      route_clock, NULL},
+    {"/snapshot/create",            GET | POST, HTTP_ROLE_ADMIN,  POOL,   route_vm_snapshot_create,
+     NULL},
+    {"/snapshot/list",              GET,        HTTP_ROLE_ADMIN,  POOL,   route_vm_snapshot_list,
+     NULL},
+    {"/snapshot/delete",            GET | POST, HTTP_ROLE_ADMIN,  POOL,   route_vm_snapshot_delete,
+     NULL},
+    {"/snapshot/delete_all",        GET | POST, HTTP_ROLE_ADMIN,  POOL,
+     route_vm_snapshot_delete_all, NULL},
 
     {"/api/v1/status/queries",      GET,        HTTP_ROLE_ADMIN,  ALWAYS, route_queries, NULL},
     {"/api/v1/admin/queries/kill",  POST,       HTTP_ROLE_ADMIN,  ALWAYS, route_kill_query, NULL},

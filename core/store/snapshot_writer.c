@@ -18,7 +18,8 @@
 
 void snapshot_make_name(const struct store *store, char name[SNAPSHOT_NAME_BYTES])
 {
-    time_t seconds = (time_t)(clock_wall_ms(store->clock) / 1000);
+    int64_t now_ms = clock_wall_ms(store->clock);
+    time_t seconds = (time_t)(now_ms / 1000);
     uint64_t random = (uint64_t)clock_mono_ns(store->clock);
     struct tm utc;
     size_t len;
@@ -28,7 +29,9 @@ void snapshot_make_name(const struct store *store, char name[SNAPSHOT_NAME_BYTES
         random ^= (uint64_t)(uintptr_t)store << 20;
     gmtime_r(&seconds, &utc);
     len = strftime(name, SNAPSHOT_NAME_BYTES, "%Y%m%dT%H%M%SZ-", &utc);
-    snprintf(name + len, SNAPSHOT_NAME_BYTES - len, "%016" PRIx64, random);
+    /* The milliseconds in front: names sort by time within a second too. */
+    snprintf(name + len, SNAPSHOT_NAME_BYTES - len, "%03x%013" PRIx64, (unsigned)(now_ms % 1000),
+             random & 0xfffffffffffff);
 }
 
 bool snapshot_parse_name(const char *name, int64_t *time_ms)

@@ -173,54 +173,59 @@ int trash_remove(struct store *store, const char *id, struct error *err)
     return volume->remove_folder(volume, to, err);
 }
 
-static int expire(struct store *store, const char *id, struct error *err)
+/* Gone for good. */
+static int erase(struct store *store, const char *id, const char *by, struct error *err)
 {
     struct removal removal;
     int result;
 
     if (!trash_use(store, id))
-        return 0; /* an undelete is at work: the next look */
+        return error_set(err, ERR_BUSY, "trash %.40s is being brought back: try again", id);
     result = trash_read_manifest(store, id, &removal, err);
     if (result == 0)
         result = trash_remove(store, id, err);
     trash_unuse(store);
     if (result != 0)
-        return error_note(err, "trash %s", id);
+        return err->code == ERR_NOT_FOUND
+                   ? error_set(err, ERR_NOT_FOUND, "there is nothing in the trash under %.40s", id)
+                   : error_note(err, "trash %.40s", id);
     removal.time_ms = clock_wall_ms(store->clock);
-    snprintf(removal.by, sizeof(removal.by), "trash.ttl");
+    snprintf(removal.by, sizeof(removal.by), "%s", by);
     audit_write(store, "expire", &removal);
     counter_add(&store->counters.trash_expired, 1);
-    log_info("deleted samples are gone for good", "id=%s samples=%" PRIu64, id, removal.samples);
+    log_info("deleted samples are gone for good", "id=%s by=\"%s\" samples=%" PRIu64, id,
+             removal.by, removal.samples);
     return 0;
 }
 
-static int empty_locked(struct store *store, bool all, size_t *removed, struct error *err)
+/* All entries, or those whose time is over. */
+static int erase_all(struct store *store, bool all, const char *by, struct error *err)
 {
     struct listing listing = {0};
     int64_t now_ms = clock_wall_ms(store->clock);
     int result = 0;
 
-    *removed = 0;
     if (list_ids(store, &listing, err) != 0)
         return -1;
     for (size_t i = 0; i < listing.count && result == 0; i++) {
         if (!all && store_trash_expires(store, &listing.items[i]) > now_ms)
             continue;
-        result = expire(store, listing.items[i].id, err);
-        *removed += result == 0;
+        result = erase(store, listing.items[i].id, by, err);
+        if (result != 0 && err->code == ERR_BUSY && !all)
+            result = 0; /* the next look */
     }
     mem_free(listing.items);
     return result;
 }
 
-int store_trash_empty(struct store *store, bool all, size_t *removed, struct error *err)
+int store_trash_remove(struct store *store, const char *id, const char *by, struct error *err)
 {
     int result;
 
     if (store_need_folder(store, err) != 0)
         return -1;
     lock_acquire(&store->background_lock);
-    result = empty_locked(store, all, removed, err);
+    result = id != NULL ? erase(store, id, by, err) : erase_all(store, true, by, err);
     lock_release(&store->background_lock);
     return result;
 }
@@ -229,12 +234,11 @@ int trash_tick(struct store *store, struct error *err)
 {
     struct folder *folder = store->folder;
     int64_t mono_ns = clock_mono_ns(store->clock);
-    size_t removed;
 
     if (folder->trash_looked_mono_ns != 0 && mono_ns - folder->trash_looked_mono_ns < LOOK_NS)
         return 0;
     folder->trash_looked_mono_ns = mono_ns;
     if (store->options.trash_ttl_ms == TRASH_FOREVER || clock_guard_holds(store, false))
         return 0;
-    return empty_locked(store, false, &removed, err);
+    return erase_all(store, false, "trash.ttl", err);
 }

@@ -29,8 +29,15 @@ TIDE_NODISCARD int store_trash_list(struct store *store, struct removal **list, 
                                     struct error *err);
 /** When an entry goes; TIDE_LATEST_MS: never. */
 int64_t store_trash_expires(struct store *store, const struct removal *removal);
-/** Removes all of it, or what is older than the time to live. *removed: entries. -1 with err: IO */
-TIDE_NODISCARD int store_trash_empty(struct store *store, bool all, size_t *removed,
-                                     struct error *err);
+
+/**
+ * Removes an entry for good before its time.
+ *
+ * @param id  NULL: all of them
+ * @param by  who asks, for the audit
+ * @return 0, or -1 with err: INVALID, NOT_FOUND, BUSY (an undelete reads it), IO
+ */
+TIDE_NODISCARD int store_trash_remove(struct store *store, const char *id, const char *by,
+                                      struct error *err);
 
 #endif

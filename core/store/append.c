@@ -10,9 +10,6 @@
 #include "store/append_impl.h"
 
 #define AHEAD_CACHE 16 /* blocks hashed before they are looked up */
-#define AHEAD_ID 48
-#define AHEAD_SERIES 32
-#define AHEAD_HEAD 16
 #define ATTEMPTS 4
 
 struct appender *appender_new(struct store *store)
@@ -298,32 +295,42 @@ int push_judge_series(struct push *push, struct series *series, int result, stru
 }
 
 /* The reading of `series` and `head` is a hint: slabs stay mapped, and nothing is believed. */
-__attribute__((no_sanitize("thread", "address"))) static void fetch_ahead(const struct push *push,
-                                                                          size_t i, size_t end)
+__attribute__((no_sanitize("thread", "address"))) void push_fetch(const struct push *push,
+                                                                  uint32_t id, enum push_fetch what)
 {
-    const struct block_value *found = push->appender->found;
     const struct series_map *map = &push->store->map;
+    const struct id_entry *entry;
     const struct series *series;
 
-    if (i + AHEAD_ID < end && !is_refusal(found[i + AHEAD_ID]))
-        __builtin_prefetch(series_map_id(map, found[i + AHEAD_ID].id));
-    if (i + AHEAD_SERIES < end && !is_refusal(found[i + AHEAD_SERIES])) {
-        const struct id_entry *entry = series_map_id(map, found[i + AHEAD_SERIES].id);
-
-        series = __atomic_load_n(&entry->series, __ATOMIC_RELAXED);
-        if (series != NULL) {
-            __builtin_prefetch(series, 1);
-            __builtin_prefetch((const uint8_t *)series + 64, 1);
-            __builtin_prefetch((const uint8_t *)series + sizeof(*series) - 1, 1);
-        }
+    if (id >= BLOCK_REFUSED)
+        return;
+    entry = series_map_id(map, id);
+    if (what == FETCH_ID) {
+        __builtin_prefetch(entry);
+        return;
+    }
+    series = __atomic_load_n(&entry->series, __ATOMIC_RELAXED);
+    if (series != NULL && what == FETCH_SERIES) {
+        __builtin_prefetch(series, 1);
+        __builtin_prefetch((const uint8_t *)series + 64, 1);
+        __builtin_prefetch((const uint8_t *)series + sizeof(*series) - 1, 1);
+    }
+    if (what == FETCH_SERIES)
         __builtin_prefetch(&map->stripes[__atomic_load_n(&entry->stripe, __ATOMIC_RELAXED)], 1);
-    }
-    if (i + AHEAD_HEAD < end && !is_refusal(found[i + AHEAD_HEAD])) {
-        series = __atomic_load_n(&series_map_id(map, found[i + AHEAD_HEAD].id)->series,
-                                 __ATOMIC_RELAXED);
-        if (series != NULL)
-            __builtin_prefetch(series_head_end(series), 1);
-    }
+    else if (series != NULL)
+        __builtin_prefetch(series_head_end(series), 1);
+}
+
+static void fetch_ahead(const struct push *push, size_t i, size_t end)
+{
+    const struct block_value *found = push->appender->found;
+
+    if (i + AHEAD_ID < end)
+        push_fetch(push, found[i + AHEAD_ID].id, FETCH_ID);
+    if (i + AHEAD_SERIES < end)
+        push_fetch(push, found[i + AHEAD_SERIES].id, FETCH_SERIES);
+    if (i + AHEAD_HEAD < end)
+        push_fetch(push, found[i + AHEAD_HEAD].id, FETCH_HEAD);
 }
 
 /* Samples `from` to `to` of an entry. 0; 1: its series went away; -1 with err. */

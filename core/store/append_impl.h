@@ -32,6 +32,20 @@ static inline bool is_refusal(struct block_value value)
     return value.id >= BLOCK_REFUSED;
 }
 
+/* How many turns ahead what a series' turn needs is fetched into the cache. */
+#define AHEAD_ID 48
+#define AHEAD_SERIES 32
+#define AHEAD_HEAD 16
+
+enum push_fetch {
+    FETCH_ID,
+    FETCH_SERIES,
+    FETCH_HEAD
+}; /* in this order: each needs the one before */
+
+/** Asks for memory of a series that is soon to be appended to; a hint. A refusal's id is nothing.
+ */
+void push_fetch(const struct push *push, uint32_t id, enum push_fetch what);
 /** Locks the stripe of the series that the value names; NULL (nothing locked) if it is gone. */
 struct series *push_lock_series(struct push *push, struct block_value value,
                                 struct stripe **stripe);

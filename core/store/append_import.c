@@ -175,6 +175,17 @@ static int put_run(struct push *push, const struct import_run *run, struct error
     return 0;
 }
 
+static void fetch_ahead(const struct push *push, const struct import_sample *samples, size_t i,
+                        size_t end)
+{
+    if (i + AHEAD_ID < end)
+        push_fetch(push, samples[i + AHEAD_ID].series, FETCH_ID);
+    if (i + AHEAD_SERIES < end)
+        push_fetch(push, samples[i + AHEAD_SERIES].series, FETCH_SERIES);
+    if (i + AHEAD_HEAD < end)
+        push_fetch(push, samples[i + AHEAD_HEAD].series, FETCH_HEAD);
+}
+
 int import_entries(struct push *push, const size_t *entries, size_t count, struct error *err)
 {
     struct import_sample *samples = mem_alloc((push->batch->sample_count + 1) * sizeof(*samples));
@@ -189,6 +200,7 @@ int import_entries(struct push *push, const size_t *entries, size_t count, struc
     for (size_t from = 0, end; from < total && result == 0; from = end) {
         struct import_run run = {samples + from, 0};
 
+        fetch_ahead(push, samples, from, total);
         for (end = from; end < total && samples[end].series == samples[from].series; end++)
             run.count++;
         result = put_run(push, &run, err);

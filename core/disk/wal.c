@@ -14,6 +14,9 @@
 #define DEFAULT_SEGMENT_BYTES ((size_t)64 << 20)
 #define DEFAULT_INTERVAL_MS 200
 #define RETRY_NS ((int64_t)100 * 1000000)
+/* Where no sync groups what comes meanwhile, writes are at least so far apart: an answer may wait so
+ * long for company, a push after a pause does not. */
+#define PACE_NS ((int64_t)500 * 1000)
 
 /* Where in a buffer a new segment begins. */
 struct roll {
@@ -37,6 +40,7 @@ struct wal {
     /* guarded by lock */
     struct lock lock;
     struct cond wake;   /* the thread: something to do */
+    struct cond hurry;  /* the thread, while it lets work gather: do it now */
     struct cond change; /* waiters: durable moved, or failed */
     struct buffer *filling;
     uint64_t segment;      /* that the next record goes to */
@@ -59,6 +63,7 @@ struct wal {
     uint64_t file_segment; /* being written */
     uint64_t file_len;
     int64_t unsynced_since_ns; /* 0: all is synced */
+    int64_t written_ns;        /* when the last write began */
 
     struct buffer buffers[2];
     struct thread thread;
@@ -323,6 +328,17 @@ struct turn {
     bool stop;
 };
 
+/* Lets pushes gather behind a write that was just made. */
+static void pace_locked(struct wal *wal)
+{
+    int64_t now_ns = clock_mono_ns(clock_system());
+    int64_t wait_ns = wal->written_ns + PACE_NS - now_ns;
+
+    if (wait_ns > 0 && wal->options.sync != WAL_SYNC_ALWAYS && wal->filling->len < BUFFER_BYTES / 2)
+        cond_wait_for(&wal->hurry, &wal->lock, TIDE_MIN(wait_ns, PACE_NS));
+    wal->written_ns = clock_mono_ns(clock_system());
+}
+
 static struct turn wait_for_turn(struct wal *wal)
 {
     int64_t interval_ns = wal->options.interval_ms * 1000000;
@@ -343,6 +359,9 @@ static struct turn wait_for_turn(struct wal *wal)
         else
             cond_wait_for(&wal->wake, &wal->lock, wait_ns);
     }
+    if (wal->filling->len != 0 && !turn.sync && !wal->restart)
+        pace_locked(wal);
+    turn.sync = turn.sync || wal->stopping || (wal->flush_to > wal->synced && !wal->failed);
     turn.buffer = wal->filling;
     wal->filling = wal->writing;
     wal->writing = turn.buffer;
@@ -443,6 +462,7 @@ int wal_restart(struct wal *wal, struct error *err)
     wal->segment_len = 0;
     wal->restart = true;
     cond_signal(&wal->wake);
+    cond_signal(&wal->hurry);
     while (wal->restart)
         cond_wait(&wal->change, &wal->lock);
     if (wal->failed)
@@ -504,6 +524,7 @@ int wal_flush(struct wal *wal, struct error *err)
     if (position > wal->flush_to)
         wal->flush_to = position;
     cond_signal(&wal->wake);
+    cond_signal(&wal->hurry);
     while (wal->synced < position && result == 0) {
         if (wal->failed)
             result = failed(wal, err);
@@ -548,6 +569,7 @@ static void destroy(struct wal *wal)
     }
     cond_destroy(&wal->change);
     cond_destroy(&wal->wake);
+    cond_destroy(&wal->hurry);
     lock_destroy(&wal->lock);
     mem_free(wal);
 }
@@ -564,6 +586,7 @@ struct wal *wal_open(const struct wal_options *options, struct error *err)
         wal->options.interval_ms = DEFAULT_INTERVAL_MS;
     lock_init(&wal->lock);
     cond_init(&wal->wake);
+    cond_init(&wal->hurry);
     cond_init(&wal->change);
     for (size_t i = 0; i < TIDE_COUNT(wal->buffers); i++) {
         wal->buffers[i].cap = BUFFER_BYTES;
@@ -596,6 +619,7 @@ static void stop_thread(struct wal *wal)
     lock_acquire(&wal->lock);
     wal->stopping = true;
     cond_signal(&wal->wake);
+    cond_signal(&wal->hurry);
     lock_release(&wal->lock);
     thread_join(&wal->thread);
 }

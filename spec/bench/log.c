@@ -1,11 +1,11 @@
 /* log.c - what the write-ahead log costs: CPU of a push with each wal.sync against "off", bytes a
  * sample, and how fast it is replayed.
  *
- * Usage: log FOLDER [SERIES] [ROUNDS] [BATCH]. One thread pushes scrapes of all series, a quarter
- * each counters, gauges with two decimals, constants and seconds with three decimals; answers are
- * waited for at the end of a round. CPU is that of the whole process, the log's thread included;
- * modes take turns and the least of three counts. Replay: wall time and CPU from a crash to ready.
- */
+ * Usage: log FOLDER [SERIES] [ROUNDS] [BATCH]. A store for each mode; they take turns, a round
+ * each, so that whatever else the machine does hits all of them. One thread pushes scrapes of all
+ * series, a quarter each counters, gauges with two decimals, constants and seconds with three
+ * decimals, and waits for its answers at the end of a round. CPU is that of the whole process, the
+ * log's threads included. Replay: wall time and CPU from a crash to ready. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 #include "store/store.h"
 
 #define START_MS INT64_C(1600000000000)
-#define TURNS 3
+#define MODES 4
 
 struct bench {
     const char *folder;
@@ -82,11 +82,13 @@ static double next_value(struct bench *bench, int i, unsigned *random)
 static struct store *open_store(struct bench *bench, int sync)
 {
     struct store_options options;
+    char folder[600];
     struct store *store;
     struct error err;
 
     store_options_init(&options);
-    options.data_dir = bench->folder;
+    snprintf(folder, sizeof(folder), "%s/%d", bench->folder, sync);
+    options.data_dir = folder;
     options.clock = &bench->clock;
     options.no_background = true;
     options.retention_ms = RETENTION_FOREVER;
@@ -116,26 +118,6 @@ static void push_round(struct bench *bench, struct store *store, struct appender
     must(store_wait_durable(store, &result.ticket, 60000, &err), &err);
 }
 
-/* A whole run; returns CPU nanoseconds of the pushes behind the first round. The store stays. */
-static int64_t push_all(struct bench *bench, struct store *store)
-{
-    struct batch batch = {.format = LABEL_FORMAT_PAIRS, .parse = label_parse_pairs};
-    struct appender *appender = appender_new(store);
-    unsigned random = 1;
-    int64_t begin_ns = 0;
-
-    for (int round = 0; round < bench->rounds; round++) {
-        if (round == 1)
-            begin_ns = clock_process_cpu_ns();
-        clock_advance(&bench->clock, 15000);
-        push_round(bench, store, appender, &batch, round, &random);
-    }
-    begin_ns = clock_process_cpu_ns() - begin_ns;
-    batch_destroy(&batch);
-    appender_free(appender);
-    return begin_ns;
-}
-
 static void remove_folder(const char *folder)
 {
     char command[600];
@@ -151,7 +133,7 @@ static double log_bytes(const char *folder)
     double bytes = 0;
     FILE *pipe;
 
-    snprintf(command, sizeof(command), "du -sb '%s/wal' | cut -f1", folder);
+    snprintf(command, sizeof(command), "du -sb '%s/%d/wal' | cut -f1", folder, WAL_SYNC_INTERVAL);
     pipe = popen(command, "r");
     if (pipe == NULL || fscanf(pipe, "%lf", &bytes) != 1)
         exit(1);
@@ -178,40 +160,48 @@ static void bench_replay(struct bench *bench)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = {"off", "never", "interval", "always"};
+    static const char *const names[MODES] = {"off", "never", "interval", "always"};
     struct bench bench = {.series = argc > 2 ? atoi(argv[2]) : 100000,
                           .rounds = argc > 3 ? atoi(argv[3]) : 40,
                           .batch = argc > 4 ? atoi(argv[4]) : 500};
-    double best[4] = {0};
-    double samples;
+    struct batch batch = {.format = LABEL_FORMAT_PAIRS, .parse = label_parse_pairs};
+    struct store *stores[MODES];
+    struct appender *appenders[MODES];
+    unsigned random[MODES] = {1, 1, 1, 1};
+    double cpu_ns[MODES] = {0}, samples;
 
     if (argc < 2)
         return 2;
     bench.folder = argv[1];
     logger_set_level(LOG_LEVEL_ERROR);
     make_blocks(&bench);
-    samples = (double)bench.series * (bench.rounds - 1);
-    for (int turn = 0; turn < TURNS; turn++) {
-        for (int sync = WAL_SYNC_OFF; sync <= WAL_SYNC_ALWAYS; sync++) {
-            struct store *store;
-            double cpu;
+    remove_folder(bench.folder);
+    clock_init_manual(&bench.clock, START_MS);
+    for (int mode = 0; mode < MODES; mode++) {
+        stores[mode] = open_store(&bench, mode);
+        appenders[mode] = appender_new(stores[mode]);
+    }
+    for (int round = 0; round < bench.rounds; round++) {
+        clock_advance(&bench.clock, 15000);
+        for (int mode = 0; mode < MODES; mode++) {
+            int64_t begin_ns = clock_process_cpu_ns();
 
-            remove_folder(bench.folder);
-            clock_init_manual(&bench.clock, START_MS);
-            store = open_store(&bench, sync);
-            cpu = (double)push_all(&bench, store) / samples;
-            best[sync] = best[sync] == 0 || cpu < best[sync] ? cpu : best[sync];
-            store_abandon(store);
-            if (turn + 1 == TURNS && sync == WAL_SYNC_INTERVAL) {
-                printf("log bytes_per_sample=%.2f (labels and bindings included)\n",
-                       log_bytes(bench.folder) / (samples + bench.series));
-                bench_replay(&bench);
-            }
+            push_round(&bench, stores[mode], appenders[mode], &batch, round, &random[mode]);
+            if (round > 0) /* the first one makes the series */
+                cpu_ns[mode] += (double)(clock_process_cpu_ns() - begin_ns);
         }
     }
-    for (int sync = WAL_SYNC_OFF; sync <= WAL_SYNC_ALWAYS; sync++)
-        printf("append wal.sync=%s cpu_s_per_million=%.4f times_off=%.2f\n", names[sync],
-               best[sync] / 1e3, best[sync] / best[0]);
+    samples = (double)bench.series * (bench.rounds - 1);
+    for (int mode = 0; mode < MODES; mode++) {
+        printf("append wal.sync=%s cpu_s_per_million=%.4f times_off=%.2f\n", names[mode],
+               cpu_ns[mode] / samples / 1e3, cpu_ns[mode] / cpu_ns[0]);
+        appender_free(appenders[mode]);
+        store_abandon(stores[mode]);
+    }
+    printf("log bytes_per_sample=%.2f (labels and bindings included)\n",
+           log_bytes(bench.folder) / (samples + bench.series));
+    bench_replay(&bench);
+    batch_destroy(&batch);
     remove_folder(bench.folder);
     return 0;
 }

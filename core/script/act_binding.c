@@ -1,6 +1,7 @@
 /* act_binding.c - the acts of act.h as functions of `native`, on which lua/tidemark/acts.lua builds
  * tide.query, tide.push and tide.store. */
 #include <math.h>
+#include <stdio.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -11,6 +12,7 @@
 #include "script/binding.h"
 #include "script/columns_binding.h"
 #include "script/sandbox.h"
+#include "store/delete.h"
 #include "store/store.h"
 
 #define MAX_PUSHED_LABELS 256
@@ -45,6 +47,16 @@ static int64_t time_raises(lua_State *L, int at, int64_t otherwise)
     if (!(fabs(seconds) < 9e15))
         luaL_error(L, "not a time: seconds since 1970, please");
     return (int64_t)floor(seconds * 1000 + 0.5);
+}
+
+/* What is left of the time of the function that runs: what it asks in C ends with it. */
+static int64_t left_ms(lua_State *L)
+{
+    int64_t deadline_ns = sandbox_deadline_ns(sandbox_of(L));
+
+    if (deadline_ns == 0)
+        return INT64_MAX;
+    return TIDE_MAX((deadline_ns - clock_mono_ns(clock_system())) / 1000000, (int64_t)1);
 }
 
 /* --- results as Lua ----------------------------------------------------------------------------
@@ -131,6 +143,7 @@ static int act_query(lua_State *L)
         if (step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms > 11000)
             return luaL_error(L, "tide.query: from, to and step are not those of 1 to 11000 steps");
     }
+    timeout_ms = TIDE_MIN(timeout_ms, left_ms(L));
     if (actor_query(actor, text, len, start_ms, end_ms, step_ms, timeout_ms, lua_toboolean(L, 7),
                     &err) != 0)
         return raise(L, &err);
@@ -147,6 +160,7 @@ static struct select_request selector_raises(lua_State *L, struct actor *actor, 
         .to_ms = TIDE_LATEST_MS,
         .max_series = actor->host.query_max_series,
         .cancelled = actor->cancelled,
+        .deadline_ns = sandbox_deadline_ns(sandbox_of(L)),
         .metadata_only = true,
     };
     size_t len;
@@ -312,6 +326,94 @@ static int act_push(lua_State *L)
     return 0;
 }
 
+static void set_number(lua_State *L, const char *name, double value)
+{
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void push_removal(lua_State *L, const struct removal *removal)
+{
+    lua_createtable(L, 0, 8);
+    if (removal->id[0] != '\0') {
+        lua_pushstring(L, removal->id);
+        lua_setfield(L, -2, "trash");
+    }
+    set_number(L, "series", (double)removal->series);
+    set_number(L, "series_gone", (double)removal->series_gone);
+    set_number(L, "chunks", (double)removal->chunks);
+    set_number(L, "samples", (double)removal->samples);
+    set_number(L, "bytes", (double)removal->bytes);
+    if (removal->first_ms <= removal->last_ms) {
+        set_time(L, "first", removal->first_ms);
+        set_time(L, "last", removal->last_ms);
+    }
+}
+
+/* delete(selector, from, to, dry): what went, or would go */
+static int act_delete(lua_State *L)
+{
+    struct actor *actor = actor_raises(L, "tide.delete");
+    struct select_request set = selector_raises(L, actor, 1);
+    const struct delete_request request = {
+        .sets = &set,
+        .set_count = 1,
+        .from_ms = time_raises(L, 2, TIDE_EARLIEST_MS),
+        .to_ms = time_raises(L, 3, TIDE_LATEST_MS),
+        .by = actor->user,
+        .dry_run = lua_toboolean(L, 4),
+        .cancelled = actor->cancelled,
+    };
+    struct removal removed = {0};
+    int64_t paused;
+    int failed;
+    struct error err;
+
+    paused =
+        sandbox_pause(sandbox_of(L)); /* what it reads may be large; half a delete helps nobody */
+    failed = store_delete(actor->host.store, &request, &removed, &err);
+    sandbox_resume(sandbox_of(L), paused);
+    actor_clear(actor);
+    if (failed != 0)
+        return luaL_error(L, "tide.delete: %s", err.text);
+    push_removal(L, &removed);
+    return 1;
+}
+
+/* undelete(trash): what came back */
+static int act_undelete(lua_State *L)
+{
+    struct actor *actor = actor_raises(L, "tide.undelete");
+    const char *id = luaL_checkstring(L, 1);
+    struct removal restored = {0};
+    int64_t paused;
+    int failed;
+    struct error err;
+
+    paused = sandbox_pause(sandbox_of(L));
+    failed = store_undelete(actor->host.store, id, actor->user, &restored, &err);
+    sandbox_resume(sandbox_of(L), paused);
+    if (failed != 0)
+        return luaL_error(L, "tide.undelete: %s", err.text);
+    push_removal(L, &restored);
+    return 1;
+}
+
+/* fingerprint(text): 16 digits, for ids of plans */
+static int act_fingerprint(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    char digits[17];
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
+    snprintf(digits, sizeof(digits), "%016" PRIx64, hash);
+    lua_pushstring(L, digits);
+    return 1;
+}
+
 /* print(text) */
 static int act_print(lua_State *L)
 {
@@ -328,8 +430,9 @@ static int act_print(lua_State *L)
 void act_open_raises(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"query", act_query}, {"series", act_series}, {"label_texts", act_label_texts},
-        {"stats", act_stats}, {"push", act_push},     {"print", act_print},
+        {"query", act_query},   {"series", act_series},     {"label_texts", act_label_texts},
+        {"stats", act_stats},   {"push", act_push},         {"print", act_print},
+        {"delete", act_delete}, {"undelete", act_undelete}, {"fingerprint", act_fingerprint},
     };
 
     for (size_t i = 0; i < TIDE_COUNT(functions); i++) {

@@ -222,6 +222,20 @@ static struct ruleset *read_and_try(struct rulebook *book, struct error *err)
     return set;
 }
 
+/* Which events rules wait for. */
+static unsigned wanted_events(const struct ruleset *set)
+{
+    unsigned wanted = 0;
+
+    for (size_t i = 0; i < set->hook_count[RULE_ON]; i++) {
+        for (int kind = 0; kind < EVENT_KINDS; kind++) {
+            if (strcmp(set->by_hook[RULE_ON][i]->text, event_kind_name((enum event_kind)kind)) == 0)
+                wanted |= 1u << kind;
+        }
+    }
+    return wanted;
+}
+
 int rulebook_reload(struct rulebook *book, struct error *err)
 {
     struct ruleset *set = read_and_try(book, err);
@@ -237,6 +251,7 @@ int rulebook_reload(struct rulebook *book, struct error *err)
         rule->stats = rule_stats_of(&book->stats, rule->hook, rule->title, book->metrics);
         __atomic_store_n(&rule->stats->errors_in_row, 0, __ATOMIC_RELAXED);
     }
+    events_want(book->events, wanted_events(set));
     old = book->current;
     book->current = set;
     __atomic_store_n(&book->version, set->version, __ATOMIC_RELEASE);

@@ -59,19 +59,6 @@ static int64_t due_before(const struct timer *timers, size_t count, const struct
     return 0;
 }
 
-static unsigned wanted_events(const struct ruleset *set)
-{
-    unsigned wanted = 0;
-
-    for (size_t i = 0; i < set->hook_count[RULE_ON]; i++) {
-        for (int kind = 0; kind < EVENT_KINDS; kind++) {
-            if (strcmp(set->by_hook[RULE_ON][i]->text, event_kind_name((enum event_kind)kind)) == 0)
-                wanted |= 1u << kind;
-        }
-    }
-    return wanted;
-}
-
 /* The timers of the rules in force. `old` keeps the rules of the timers before alive. */
 static void take_rules(struct scheduler *scheduler, struct ruleset *set, int64_t now_ms)
 {
@@ -91,7 +78,6 @@ static void take_rules(struct scheduler *scheduler, struct ruleset *set, int64_t
     mem_free(scheduler->timers);
     scheduler->timers = timers;
     scheduler->count = count;
-    events_want(scheduler->runner.book->events, wanted_events(set));
     rule_runner_take_rules(&scheduler->runner, set);
 }
 

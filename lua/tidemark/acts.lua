@@ -101,6 +101,42 @@ return function(tide, kit)
     return native.series(selector, options.from, options.to, options.limit)
   end
 
+  local DELETE = { from = true, to = true, id = true }
+
+  -- Names what a dry run counted: its selector, its times and how much it was.
+  local function plan_id(selector, from, to, counted)
+    return native.fingerprint(format("%s|%s|%s|%d|%d", selector, from, to, counted.series,
+      counted.samples))
+  end
+
+  --- Counts what a delete would take; with the id of such a count, takes it (into the trash).
+  function tide.delete(selector, options)
+    if type(selector) ~= "string" or selector == "" then
+      error("tide.delete: a selector, please", 2)
+    end
+    options = options or {}
+    check_options("tide.delete", options, DELETE)
+    local from, to = options.from, options.to
+    if options.id ~= nil and (from == nil or to == nil) then
+      error("tide.delete: with an id the from and to of its plan, please", 2)
+    end
+    from, to = from or 0, to or native.now()
+    local counted = native.delete(selector, from, to, true)
+    counted.from, counted.to = from, to
+    counted.id = plan_id(selector, from, to, counted)
+    if options.id == nil then return counted end
+    if options.id ~= counted.id then
+      error("tide.delete: since the plan something has changed: look at a new one", 2)
+    end
+    return native.delete(selector, from, to, false)
+  end
+
+  --- Brings back what a delete took.
+  function tide.undelete(trash)
+    if type(trash) ~= "string" then error("tide.undelete: the trash's id, please", 2) end
+    return native.undelete(trash)
+  end
+
   local store = {}
 
   --- Numbers of the store.

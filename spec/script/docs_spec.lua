@@ -3,6 +3,7 @@ local ffi = require "ffi"
 local rules = require "spec.support.rules"
 local selector = require "tidemark.selector"
 local units = require "tidemark.units"
+local engine = require "spec.unit.store.engine"
 
 -- The examples: { line, lua = source, try = { { line, kind, series, answer } } }.
 local function examples_of(path)
@@ -72,10 +73,56 @@ function ask.read(book, members)
   return table.concat(list, ", ")
 end
 
+-- A store with a little of everything, on which the rules have acted for two minutes; a console.
+local DATA = { { { __name__ = "load", job = "web", instance = "a" }, 1 },
+  { { __name__ = "load", job = "web", instance = "b" }, 3 },
+  { { __name__ = "load", job = "db", instance = "c" }, 5 },
+  { { __name__ = "celsius", room = "attic" }, 35 } }
+
+local console, store, folder
+
+local function open_console(book)
+  folder = engine.folder()
+  store = assert(engine.open { data_dir = folder, clock = rules.clock,
+    policy = rules.C.rulebook_policy(book) })
+  local runner = rules.scheduler(book, store)
+  for _ = 1, 9 do
+    local entries = {}
+    for i, one in ipairs(DATA) do
+      entries[i] = { one[1], { tonumber(rules.clock.manual_wall_ms), one[2] } }
+    end
+    assert.equal(#DATA, (store:push(entries)))
+    store:run "wait_indexed"
+    rules.run_due(runner)
+    rules.advance(20000)
+  end
+  console = rules.console(book)
+end
+
+local function close_console()
+  if console then console:close() end
+  rules.stop_schedulers()
+  if store then
+    store:abandon()
+    engine.remove(folder)
+  end
+  console, store = nil, nil
+end
+
+function ask.eval(book, text)
+  if not console then open_console(book) end
+  local outcome, shown = console:eval(text)
+  assert.equal("done", outcome, shown)
+  return (shown:gsub("%s+$", ""))
+end
+
 function ask.damage(book, labels) return rules.quarantine(book, labels) end
 
 describe("docs/lua-api.md", function()
-  after_each(rules.close_all)
+  after_each(function()
+    close_console()
+    rules.close_all()
+  end)
 
   local examples = examples_of("docs/lua-api.md")
 
@@ -90,7 +137,8 @@ describe("docs/lua-api.md", function()
       local book, problem = rules.open { ["example.lua"] = table.concat(example.source, "\n") }
       assert.is_truthy(book, problem)
       for _, try in ipairs(example.try) do
-        assert.equal(try.answer, ask[try.kind](book, labels_of(try.series)), "line " .. try.line)
+        local asked = try.kind == "eval" and try.series or labels_of(try.series)
+        assert.equal(try.answer, ask[try.kind](book, asked), "line " .. try.line)
       end
     end)
   end
@@ -109,7 +157,8 @@ describe("docs/lua-api.md", function()
     ["table."] = "concat insert remove sort",
     ["string."] = "byte char find format len lower rep reverse sub upper",
     ["tide."] = "seconds minutes hours days weeks duration size now ago matches replace pairs " ..
-      "log metric drop retention admit quarantine query refuse",
+      "log metric drop retention admit quarantine query refuse result func every record alert " ..
+      "on command push series store delete undelete shared",
   }
 
   it("names everything that is offered", function()

@@ -70,23 +70,50 @@ end
 
 local function run_due(made) return tonumber(C.scheduler_run_due(made)) end
 
+local function stop_schedulers()
+  for _, made in ipairs(schedulers) do C.scheduler_stop(made) end
+  schedulers = {}
+end
+
+local Console = {}
+Console.__index = Console
+local OUTCOMES = { [0] = "done", "incomplete", "failed", "cancelled" }
+
+-- A console session, with options such as time_ms.
+local function console(book, members)
+  local err = tide.error()
+  local options = ffi.new("struct session_options", { book = book })
+  for name, value in pairs(members or {}) do options[name] = value end
+  local session = C.session_open(options, err)
+  assert(session ~= nil, tide.text(err))
+  return setmetatable({ session = session }, Console)
+end
+
+function Console:close() C.session_close(self.session) end
+
+-- Outcome, text and JSON of lines.
+function Console:eval(text)
+  local reply = ffi.new("struct session_reply")
+  C.session_eval(self.session, text, #text, reply)
+  local shown = ffi.string(reply.text.data, reply.text.len)
+  local data = json.decode(ffi.string(reply.json.data, reply.json.len))
+  C.session_reply_destroy(reply)
+  return OUTCOMES[tonumber(reply.outcome)], shown, data
+end
+
 -- What scripts share under a name, as a session sees it.
 local function shared(book, name)
-  local err, reply = tide.error(), ffi.new("struct session_reply")
-  local session = C.session_open(ffi.new("struct session_options", { book = book }), err)
-  assert(session ~= nil, tide.text(err))
-  local text = ("tide.shared.get(%q)"):format(name)
-  C.session_eval(session, text, #text, reply)
-  local values = json.decode(ffi.string(reply.json.data, reply.json.len)).values
-  C.session_reply_destroy(reply)
-  C.session_close(session)
+  local one = console(book)
+  local values = select(3, one:eval(("tide.shared.get(%q)"):format(name))).values
+  one:close()
   return values[1] ~= json.null and values[1] or nil
 end
 
+local function advance(ms) C.clock_advance(clock, ms) end
+
 -- For after_each: closes and removes all that a spec opened.
 local function close_all()
-  for _, made in ipairs(schedulers) do C.scheduler_stop(made) end
-  schedulers = {}
+  stop_schedulers()
   for _, book in ipairs(open_books) do C.rulebook_close(book) end
   for _, folder in ipairs(folders) do os.execute("rm -r " .. folder) end
   open_books, folders, alive, kept = {}, {}, {}, {}
@@ -182,4 +209,5 @@ end
 return { C = C, FOREVER = FOREVER, DEFAULT = DEFAULT, NOW = NOW, open = open, write = write,
   folder_of = folder_of, reload = reload, keep = keep, admit = admit, quarantine = quarantine,
   rules = rules, read = read, scheduler = scheduler, run_due = run_due, shared = shared,
+  stop_schedulers = stop_schedulers, console = console, advance = advance, clock = clock,
   folder = function(book) return book_folders[tostring(book)] end, close_all = close_all }

@@ -13,37 +13,23 @@ local opened, stores = {}, {}
 local function open(files, members)
   local book, problem = rules.open(files or {})
   assert(book, problem)
-  local err = tide.error()
-  local options = ffi.new("struct session_options", { book = book })
-  for name, value in pairs(members or {}) do options[name] = value end
-  local session = C.session_open(options, err)
-  assert(session ~= nil, tide.text(err))
+  local session = rules.console(book, members)
   opened[#opened + 1] = session
   return session, book
 end
 
 after_each(function()
-  for _, session in ipairs(opened) do C.session_close(session) end
+  for _, session in ipairs(opened) do session:close() end
   rules.close_all()
   for _, store in ipairs(stores) do C.store_abandon(store) end
   opened, stores = {}, {}
 end)
 
-local OUTCOMES = { [0] = "done", "incomplete", "failed", "cancelled" }
-
--- Outcome, text and JSON of lines.
-local function eval(session, text)
-  local reply = ffi.new("struct session_reply")
-  C.session_eval(session, text, #text, reply)
-  local shown = ffi.string(reply.text.data, reply.text.len)
-  local data = json.decode(ffi.string(reply.json.data, reply.json.len))
-  C.session_reply_destroy(reply)
-  return OUTCOMES[tonumber(reply.outcome)], shown, data
-end
+local function eval(session, text) return session:eval(text) end
 
 local function complete(session, text)
   local out = ffi.new("struct buf")
-  C.session_complete(session, text, #text, #text, out)
+  C.session_complete(session.session, text, #text, #text, out)
   local data = json.decode(ffi.string(out.data, out.len))
   C.buf_destroy(out)
   return data
@@ -115,7 +101,7 @@ describe("a session", function()
   end)
 
   it("is bounded in time, memory and output", function()
-    local session = open(nil, { time_ms = 100, memory_bytes = 4 * 1024 * 1024,
+    local session = open(nil, { time_ms = 1000, memory_bytes = 4 * 1024 * 1024,
       output_bytes = 1000 })
     local outcome, text = eval(session, "while true do pcall(function() while true do end end) end")
     assert.same({ "failed", "ran longer than its time limit\n" }, { outcome, text })
@@ -132,7 +118,7 @@ describe("a session", function()
 
   it("is cancelled by another thread's flag, and only once", function()
     local session = open()
-    C.session_cancel(session)
+    C.session_cancel(session.session)
     assert.equal("cancelled", (eval(session, "while true do end")))
     assert.equal("done", (eval(session, "1")))
   end)
@@ -219,7 +205,7 @@ describe("a session on a store", function()
   end)
 
   it("tells a query that runs too long to stop when the session is cancelled", function()
-    C.session_cancel(session)
+    C.session_cancel(session.session)
     assert.equal("cancelled", (eval(session, "tide.query 'up' while true do end")))
   end)
 end)

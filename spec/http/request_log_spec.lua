@@ -98,7 +98,8 @@ describe("the request log", function()
   end)
 
   it("is JSON, a member for each field", function()
-    local tide = start('format = "json", requests = "all"', 'users = { { user = "an \\"n", ' ..
+    local tide = start('format = "json", requests = "all", requests_per_second = 1000',
+      'users = { { user = "an \\"n", ' ..
       'token = "0123456789abcdef", roles = "read" } }')
     tide:request("GET", READ, nil, { Authorization = "Bearer 0123456789abcdef" })
     local found = process.wait_for("its line", 5, function()

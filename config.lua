@@ -111,6 +111,10 @@ return {
     -- Samples that one query may hold in memory (422 beyond).
     -- (integer, 1 to 1000000000000)
     -- max_samples = 50000000,
+    -- Memory of the samples that all queries hold together, answers that were not read yet
+    -- included; the query that would need more fails (503).
+    -- (size, 1MiB to 64TiB)
+    -- memory = "4GiB",
     -- Steps of a range query: (end - start) / step.
     -- (integer, 1 to 1000000000)
     -- max_points = 11000,

@@ -28,6 +28,8 @@
 /* Passwords are tried so many at once, and so many may wait. */
 #define LOGIN_THREADS 2
 #define LOGIN_QUEUE 256
+/* What a sample of a query takes. */
+#define SAMPLE_BYTES 16
 /* Descriptors that are not connections: files of the store, listeners, loops. */
 #define OTHER_DESCRIPTORS 256
 
@@ -69,6 +71,7 @@ void http_options_init(struct http_options *options)
         .query_queue = 1000,
         .query_timeout_ms = 120000,
         .query_max_samples = 50000000,
+        .query_memory_bytes = (size_t)4 << 30,
         .query_max_series = 1000000,
         .query_max_points = 11000,
         .query_max_bytes = 64 << 10,
@@ -107,6 +110,7 @@ void http_options_configure(struct http_options *options, const struct config *c
     options->query_threads = (size_t)config->query.concurrency;
     options->query_timeout_ms = config->query.timeout_ms;
     options->query_max_samples = (size_t)config->query.max_samples;
+    options->query_memory_bytes = (size_t)config->query.memory_bytes;
     options->query_max_series = (size_t)config->query.max_series;
     options->query_max_points = (size_t)config->query.max_points;
     options->query_max_bytes = (size_t)config->query.max_length_bytes;
@@ -196,6 +200,8 @@ static int init_site(struct http_site *site, const struct http_options *options,
     site->start_ms = clock_wall_ms(site->clock);
     site->regexes = regex_cache_new(REGEXES);
     site->running = options->running;
+    site->pot = mem_zalloc(1, sizeof(*site->pot));
+    site->pot->most = options->query_memory_bytes / SAMPLE_BYTES;
     list = mem_zalloc(own.count + options->route_count, sizeof(*list));
     memcpy(list, own.list, own.count * sizeof(*list));
     if (options->route_count > 0)
@@ -212,6 +218,7 @@ static void destroy_site(struct http_site *site)
     auth_free(site->auth);
     cors_free(site->cors);
     access_log_free(site->log);
+    mem_free(site->pot);
     clients_free(site->clients);
     metadata_table_free(site->metadata);
     regex_cache_free(site->regexes);

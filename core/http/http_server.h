@@ -49,6 +49,7 @@ struct http_options {
     size_t query_queue;       /* queries that may wait; further ones get 503 */
     int64_t query_timeout_ms; /* waiting included; a request may ask for less */
     size_t query_max_samples;
+    size_t query_memory_bytes; /* of all queries and of answers that are not sent yet: 503 beyond */
     size_t query_max_series;
     size_t query_max_points; /* steps of a range query */
     size_t query_max_bytes;  /* of a query's text */

@@ -39,6 +39,7 @@ struct http_site {
     struct metadata_table *metadata; /* what pushes said about metrics */
     int64_t start_ms;                /* wall clock */
     struct store *opened;            /* atomic: http_site_store */
+    struct query_pot *pot;           /* owned: samples that queries and their answers hold */
     size_t body_bytes;               /* atomic: memory that bodies of requests hold */
     int stopping;                    /* atomic: http_site_stopping */
 };

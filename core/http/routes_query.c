@@ -23,12 +23,16 @@ struct answer {
     struct buf texts; /* of warnings and infos, one after the other */
     struct json_text *notes;
     struct result_json result;
+    struct query_pot *pot; /* in which its samples are counted */
+    size_t samples;
 };
 
 static void free_answer(void *ctx)
 {
     struct answer *answer = ctx;
 
+    if (answer->pot != NULL)
+        __atomic_sub_fetch(&answer->pot->held, answer->samples, __ATOMIC_RELAXED);
     value_destroy(&answer->value);
     annotations_destroy(&answer->annotations);
     query_stats_destroy(&answer->stats);
@@ -36,6 +40,15 @@ static void free_answer(void *ctx)
     buf_destroy(&answer->texts);
     mem_free(answer->notes);
     mem_free(answer);
+}
+
+/* An answer is held until its reader has all of it. */
+static void put_in_pot(struct answer *answer, struct query_pot *pot)
+{
+    for (size_t i = 0; i < answer->value.count; i++)
+        answer->samples += answer->value.series[i].samples.len;
+    answer->pot = pot;
+    __atomic_add_fetch(&pot->held, answer->samples, __ATOMIC_RELAXED);
 }
 
 static bool produce_answer(void *ctx, struct buf *out)
@@ -164,6 +177,7 @@ static int read_common(const struct http_request *request, const struct params *
     asked->query.len = text.len;
     asked->query.lookback_ms = lookback_ms;
     asked->query.max_samples = options->query_max_samples;
+    asked->query.pot = request->site->pot;
     asked->query.max_series = options->query_max_series;
     asked->timeout_ms = timeout_ms;
     asked->query.cancelled = request->cancelled;
@@ -220,6 +234,7 @@ static void answer_query(struct http_request *request, struct http_reply *reply,
         fail(reply, &err, true);
         return;
     }
+    put_in_pot(answer, query.pot);
     answer->result.value = &answer->value;
     answer->result.max_series = asked->limit;
     if (asked->limit != 0 && answer->value.count > asked->limit)

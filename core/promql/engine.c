@@ -51,6 +51,7 @@ static int evaluate(const struct promql_query *query, struct plan *plan, struct 
     if (result == 0)
         result = eval_result(&ev, out, err);
     eval_publish(&ev);
+    eval_leave_pot(&ev);
     eval_sources_free(&ev);
     range_scratch_destroy(&ev.scratch);
     columns_destroy(&ev.columns);

@@ -60,6 +60,12 @@ struct query_helpers {
     bool (*call)(void *ctx, void (*work)(void *arg), void *arg);
 };
 
+/* What all queries hold together, and what waits of their answers. Shared by them. */
+struct query_pot {
+    size_t held; /* atomic: samples */
+    size_t most; /* immutable: beyond, whoever notices it fails */
+};
+
 /* What to evaluate, and within which bounds. Borrowed for the call, changed by nobody but
  * *cancelled. Checks of the request (end before start, points per series) are the asker's. */
 struct promql_query {
@@ -72,6 +78,7 @@ struct promql_query {
     int64_t lookback_ms;             /* 0: the default */
     int64_t subquery_step_ms;        /* of [5m:]; 0: the default */
     size_t max_samples;              /* held at once, promql.md 19; 0: the default */
+    struct query_pot *pot;           /* may be NULL: queries know nothing of each other */
     size_t max_series;               /* of one selector; 0: no bound */
     int64_t deadline_ns;             /* on clock_system()'s monotonic clock; 0: none */
     const int *cancelled;            /* atomic; enum query_stop; looked at every few milliseconds */

@@ -35,6 +35,32 @@ void eval_publish(const struct eval *ev)
         __atomic_store_n(&progress->peak_bytes, bytes, __ATOMIC_RELAXED);
 }
 
+/* Counts what is held among that of all queries. */
+static int put_in_pot(struct eval *ev, struct error *err)
+{
+    struct query_pot *pot = ev->query->pot;
+    size_t total;
+    bool grows;
+
+    if (pot == NULL || ev->held == ev->in_pot)
+        return 0;
+    total = __atomic_add_fetch(&pot->held, ev->held - ev->in_pot, __ATOMIC_RELAXED);
+    grows = ev->held > ev->in_pot;
+    ev->in_pot = ev->held;
+    if (!grows || total <= pot->most)
+        return 0;
+    return error_set(err, ERR_BUSY,
+                     "all queries together hold more samples in memory than they may; try again "
+                     "later");
+}
+
+void eval_leave_pot(struct eval *ev)
+{
+    if (ev->query->pot != NULL)
+        __atomic_sub_fetch(&ev->query->pot->held, ev->in_pot, __ATOMIC_RELAXED);
+    ev->in_pot = 0;
+}
+
 int eval_tick(struct eval *ev, size_t work, struct error *err)
 {
     const struct promql_query *query = ev->query;
@@ -49,7 +75,7 @@ int eval_tick(struct eval *ev, size_t work, struct error *err)
         return eval_cancelled(ev, "expression evaluation", err);
     if (query->deadline_ns != 0 && clock_mono_ns(clock_system()) >= query->deadline_ns)
         return error_set(err, ERR_TIMEOUT, "query timed out in expression evaluation");
-    return 0;
+    return put_in_pot(ev, err);
 }
 
 int eval_hold(struct eval *ev, size_t samples, struct error *err)

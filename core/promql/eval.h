@@ -25,6 +25,7 @@ struct eval {
     bool is_hand;        /* a thread's part of an evaluation (eval_crew.h) */
     size_t max_samples;
     size_t held;        /* samples held now */
+    size_t in_pot;      /* of them, as counted in the query's pot */
     size_t until_check; /* work left before the clock and the flag are looked at */
     struct range_scratch scratch;
     struct columns columns; /* the series being read */
@@ -54,6 +55,8 @@ void eval_block_free(struct eval *ev, struct block *block);
 
 /** After `work` samples' worth of work: 0, or -1 when the query was cancelled or is out of time. */
 TIDE_NODISCARD int eval_tick(struct eval *ev, size_t work, struct error *err);
+/** The last act: what it held is not counted in the query's pot any more. */
+void eval_leave_pot(struct eval *ev);
 /** Tells those who watch how far it is. */
 void eval_publish(const struct eval *ev);
 /** -1: the query was cancelled, or killed. */

@@ -64,6 +64,7 @@ static void hand_init(struct eval *hand, const struct crew *crew)
 static void hand_destroy_locked(struct eval *hand, struct crew *crew)
 {
     crew->kept_samples += hand->held - (crew->node->source->kept == NULL ? hand->columns.len : 0);
+    eval_leave_pot(hand);
     range_scratch_destroy(&hand->scratch);
     columns_destroy(&hand->columns);
     columns_destroy(&hand->clean);

@@ -65,6 +65,7 @@ static const struct binding bindings[] = {
     BIND("wal.max_size", WHOLE, wal.max_size_bytes),
     BIND("query.timeout", MILLISECONDS, query.timeout_ms),
     BIND("query.max_samples", WHOLE, query.max_samples),
+    BIND("query.memory", WHOLE, query.memory_bytes),
     BIND("query.max_points", WHOLE, query.max_points),
     BIND("query.max_series", WHOLE, query.max_series),
     BIND("query.max_length", WHOLE, query.max_length_bytes),

@@ -100,7 +100,8 @@ struct config_wal {
 struct config_query {
     int64_t timeout_ms;
     int64_t max_samples;
-    int64_t max_points; /* a range query's points per series */
+    int64_t memory_bytes; /* of all queries together */
+    int64_t max_points;   /* a range query's points per series */
     int64_t max_series;
     int64_t max_length_bytes; /* of the query's text */
     int64_t concurrency;

@@ -113,6 +113,9 @@ return {
   { name = "query.max_samples", type = "integer", default = 50000000, min = 1, max = 1e12,
     live = true,
     text = "Samples that one query may hold in memory (422 beyond)." },
+  { name = "query.memory", type = "size", default = "4GiB", min = "1MiB", max = "64TiB",
+    text = "Memory of the samples that all queries hold together, answers that were not read yet " ..
+      "included; the query that would need more fails (503)." },
   { name = "query.max_points", type = "integer", default = 11000, min = 1, max = 1e9, live = true,
     text = "Steps of a range query: (end - start) / step." },
   { name = "query.max_series", type = "integer", default = 1000000, min = 1, max = 1e9,

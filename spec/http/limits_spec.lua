@@ -141,3 +141,58 @@ describe("limits of queries", function()
     figure("never begun", tide.process:usage() - before)
   end)
 end)
+
+describe("memory of all queries", function()
+  local tide
+  setup(function()
+    tide = server.configured('return { listen = "127.0.0.1:PORT", storage = { retention = ' ..
+      '"forever" }, query = { memory = "20MiB" }, http = { body_timeout = "2s" } }'):ready()
+    local lines, times = {}, {}
+    for k = 1, 2800 do times[k] = k * 1000 + 900000 end
+    times = table.concat(times, ",")
+    for i = 1, 50 do
+      local values = {}
+      for k = 1, 2800 do values[k] = k * i end
+      lines[i] = ('{"metric":{"__name__":"load","host":"%d"},"values":[%s],"timestamps":[%s]}\n')
+        :format(i, table.concat(values, ","), times)
+    end
+    assert.equal(204, tide:request("POST", "/api/v1/import", table.concat(lines)).status)
+  end)
+  teardown(function()
+    assert.equal(0, tide:stop())
+    process.remove(tide.folder)
+  end)
+
+  -- 10,801 steps; 20 MiB are 1.3 million samples. An answer of half a million is much larger
+  -- than what the system keeps for a connection.
+  local TIMES_4 = "&start=1000&end=3700&step=0.25"
+  local function range_4(query) return "/api/v1/query_range?query=" .. escape(query) .. TIMES_4 end
+  local SOME = range_4('load{host!="50"}')
+
+  it("refuses who would hold too much, and is free again", function()
+    for _ = 1, 2 do
+      assert.equal(200, tide:request("HEAD", SOME).status)
+      assert.equal(200, tide:request("GET", range_4("sum(load)")).status)
+      local answer = tide:request("GET",
+        range_4("sort(load) or sort(load * 2) or sort(load * 3)"))
+      assert.equal(503, answer.status, answer.body)
+      assert.equal("unavailable", json.decode(answer.body).errorType)
+      assert.equal("1", answer.headers["retry-after"])
+    end
+  end)
+
+  it("counts answers that are not read", function()
+    local lazy = {}
+    for i = 1, 2 do
+      lazy[i] = tide:connect(20)
+      lazy[i].tcp:setoption("recv-buffer-size", 4096)
+      lazy[i]:send("GET " .. SOME .. " HTTP/1.1\r\nHost: a\r\n\r\n")
+      assert.truthy(lazy[i]:line())
+    end
+    assert.equal(503, tide:request("HEAD", SOME).status)
+    process.wait_for("the end of those who do not read", 20, function()
+      return tide:request("HEAD", SOME).status == 200
+    end)
+    for i = 1, 2 do lazy[i]:close() end
+  end)
+end)

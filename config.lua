@@ -248,7 +248,7 @@ return {
     -- and administer.
     -- (origins)
     -- cors_origins = "*",
-    -- Open connections of one address, a /64 with IPv6; further ones get 429 and are closed. Unix
+    -- Open connections of one address, a /64 with IPv6; further ones get 503 and are closed. Unix
     -- sockets have no such limit.
     -- (integer, 1 to 1000000)
     -- connections_per_client = 256,

@@ -74,7 +74,7 @@ static void deal(const struct gate *gate, int fd, const struct sockaddr_storage 
 {
     static const char full[] =
         TURNED_AWAY("503 Service Unavailable", "85", "too many connections are open");
-    static const char greedy[] = TURNED_AWAY("429 Too Many Requests", "103",
+    static const char greedy[] = TURNED_AWAY("503 Service Unavailable", "103",
                                              "too many connections from this address are open");
     struct http_site *site = gate->acceptor->site;
     struct client *client;

@@ -62,9 +62,13 @@ static enum access_result refuse_unknown(const struct access *access, struct htt
     return ACCESS_REFUSED;
 }
 
-static enum access_result refuse_guesses(struct http_reply *reply)
+/* Senders throw away what gets 429 and send again what gets 503 (http-protocols 12). */
+static enum access_result refuse_guesses(const struct http_request *request,
+                                         struct http_reply *reply)
 {
-    http_reply_error(reply, 429, "too_many_requests",
+    bool pushes = request->route->role == HTTP_ROLE_PUSH;
+
+    http_reply_error(reply, pushes ? 503 : 429, pushes ? "unavailable" : "too_many_requests",
                      "too many wrong passwords from this address: try again later");
     http_reply_field(reply, "Retry-After", "2");
     return ACCESS_REFUSED;
@@ -118,7 +122,7 @@ enum access_result access_finish(struct access *access, struct http_request *req
                                  struct http_reply *reply)
 {
     if (access->verdict == AUTH_THROTTLED)
-        return refuse_guesses(reply);
+        return refuse_guesses(request, reply);
     if (access->verdict != AUTH_KNOWN)
         return refuse_unknown(access, reply);
     request->user = access->identity.user;

@@ -31,7 +31,7 @@ struct http_options {
     size_t origin_count;
     size_t workers;            /* threads for connections; 0: as many as processors, at most 8 */
     size_t connections;        /* open at once; further ones get 503 and are closed */
-    size_t client_connections; /* of them, of one address (429 beyond); 0: no limit */
+    size_t client_connections; /* of them, of one address (503 beyond); 0: no limit */
     size_t client_queries;     /* of one address that wait or run: 429 beyond */
     size_t header_bytes;       /* request line and fields together: 431 beyond */
     size_t body_bytes;         /* of a body as it comes over the wire: 413 beyond */

@@ -225,7 +225,7 @@ return {
       "also push and administer." },
   { name = "http.connections_per_client", type = "integer", default = 256, min = 1,
     max = 1000000, live = true,
-    text = "Open connections of one address, a /64 with IPv6; further ones get 429 and are closed. " ..
+    text = "Open connections of one address, a /64 with IPv6; further ones get 503 and are closed. " ..
       "Unix sockets have no such limit." },
   { name = "http.requests_per_client", type = "integer", default = 256, min = 1, max = 1000000,
     live = true,

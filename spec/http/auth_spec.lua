@@ -174,6 +174,8 @@ describe("passwords", function()
       if answer.status == 429 and answer.headers["retry-after"] then put_off = put_off + 1 end
     end
     assert.equal(40, refused + put_off)
+    -- A sender would throw its data away at 429.
+    assert.equal(503, tide:request("POST", PUSH, "up 1\n", basic("ann", "another guess")).status)
     assert.is_true(refused >= 20 and put_off >= 1, refused .. " were tried")
     -- What was remembered, and tokens, are not put off.
     assert.equal(200, tide:request("GET", READ, nil, good).status)

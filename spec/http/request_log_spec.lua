@@ -124,7 +124,7 @@ describe("one address", function()
     end
     local extra = tide:connect()
     local answer = extra:answer()
-    assert.equal(429, answer.status)
+    assert.equal(503, answer.status)
     assert.truthy(cjson.decode(answer.body).error:find("from this address", 1, true))
     extra:close()
     local function unix()

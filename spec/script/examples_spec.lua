@@ -86,6 +86,12 @@ function examples.query_guard(book)
   assert.equal(3600000, tonumber(read(book, { end_ms = 91 * DAY }).step_ms))
 end
 
+-- Those that read and act run on a server: examples_server_spec.lua.
+for _, name in ipairs { "record_by_job", "alert_targets", "result_mask", "events_new_series",
+  "func_hampel" } do
+  examples[name] = function(book) assert.is_true(#rules.rules(book) > 0) end
+end
+
 describe("scripts/", function()
   for file in lfs.dir("scripts") do
     local name = file:match("^([%w_]+)%.lua$")
@@ -98,6 +104,19 @@ describe("scripts/", function()
       end)
     end
   end
+
+  it("has a page for each, with its rules' names", function()
+    for name in pairs(examples) do
+      local file = assert(io.open("scripts/" .. name .. ".md"), name)
+      local text = file:read("*a")
+      file:close()
+      assert.is_truthy(text:find("# " .. name, 1, true), name)
+      local book = open(name)
+      for _, rule in ipairs(rules.rules(book)) do
+        assert.is_truthy(text:find(rule.title, 1, true), name .. ": " .. rule.title)
+      end
+    end
+  end)
 
   it("has nothing that tidemark check complains about, one by one or together", function()
     local buf, err = ffi.new("struct buf"), tide.error()

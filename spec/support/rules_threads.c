@@ -92,7 +92,7 @@ int main(int argc, char **argv)
     long threads = strtol(argv[1], NULL, 10);
     long reloads = strtol(argv[2], NULL, 10);
     struct thread *thread = mem_zalloc((size_t)threads, sizeof(*thread));
-    struct rulebook_options options = {.folder = folder, .time_ms = 5};
+    struct rulebook_options options = {.folder = folder, .time_ms = 100};
     uint64_t versions = 1;
 
     logger_set_level(LOG_LEVEL_ERROR);

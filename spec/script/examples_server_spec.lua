@@ -1,0 +1,170 @@
+-- scripts/ on a real server: the examples that read, act and answer, as an operator meets them.
+local json = require "cjson"
+local process = require "spec.support.process"
+local receiver = require "spec.support.receiver"
+local server = require "spec.support.server"
+
+local folder, one, hook
+
+-- A server with one example; `every` shortens its intervals.
+local function start(name, every, ...)
+  folder = process.folder()
+  local file = assert(io.open("scripts/" .. name .. ".lua"))
+  local text = file:read("*a")
+  file:close()
+  for from, to in pairs(every or {}) do
+    local changed, count = text:gsub(from:gsub("%p", "%%%0"), (to:gsub("%%", "%%%%")))
+    assert(count > 0, from)
+    text = changed
+  end
+  file = assert(io.open(folder .. "/" .. name .. ".lua", "w"))
+  file:write(text)
+  file:close()
+  one = server.configured('return { listen = "127.0.0.1:PORT", scripts = "' .. folder .. '", ' ..
+    (... or "") .. ' http = { users = { ' ..
+    '{ user = "ann", token = "token-of-ann-0123", roles = { "push", "read" }, tenant = "web" }, ' ..
+    '{ user = "support", token = "token-of-support", roles = "read" }, ' ..
+    '{ user = "admin", token = "token-of-admin-01", roles = { "read", "admin" } } } } }')
+  one:ready()
+end
+
+after_each(function()
+  assert.equal(0, one:stop())
+  process.remove(folder)
+  process.remove(one.folder)
+  if hook then hook:stop() end
+  hook = nil
+end)
+
+local TOKENS = { ann = "token-of-ann-0123", support = "token-of-support",
+  admin = "token-of-admin-01" }
+
+local function escape(text)
+  return (text:gsub("[^%w]", function(byte) return ("%%%02X"):format(byte:byte()) end))
+end
+
+local function ask(who, method, path, body)
+  return one:request(method, path, body, { Authorization = "Bearer " .. TOKENS[who] })
+end
+
+local function push(lines)
+  local answer = ask("ann", "POST", "/api/v1/import/prometheus", lines)
+  assert.equal(204, answer.status, answer.body)
+end
+
+local function query(who, text)
+  local answer = ask(who, "GET", "/api/v1/query?query=" .. escape(text))
+  assert.equal(200, answer.status, answer.body)
+  return json.decode(answer.body).data.result
+end
+
+local function wait_value(text)
+  return process.wait_for(text, 15, function()
+    local result = query("admin", text)
+    return #result == 1 and tonumber(result[1].value[2])
+  end)
+end
+
+describe("scripts/", function()
+  it("query_tenants shows each user its own tenant's series", function()
+    start "query_tenants"
+    push 'up{tenant="web"} 1\nup{tenant="lab"} 2\n'
+    assert.equal("web", query("ann", "up")[1].metric.tenant)
+    assert.equal(1, #query("ann", "up or up{tenant='lab'}"))
+    assert.equal(2, #query("admin", "up"))
+    assert.same({ "web" }, json.decode(ask("ann", "GET", "/api/v1/label/tenant/values").body).data)
+    assert.same({}, query("support", "up")) -- its tenant is its name
+  end)
+
+  it("query_guard makes steps coarse and refuses what costs too much", function()
+    start "query_guard"
+    local answer = ask("ann", "GET",
+      "/api/v1/query_range?query=vector(1)&start=0&end=8640000&step=60")
+    assert.equal(200, answer.status)
+    local values = json.decode(answer.body).data.result[1].values
+    assert.equal(3600, values[2][1] - values[1][1])
+    answer = ask("ann", "GET", "/api/v1/query?query=" ..
+      escape "max_over_time(min_over_time(max_over_time(up[5m:1m])[5m:1m])[5m:1m])")
+    assert.equal(422, answer.status)
+    assert.is_truthy(answer.body:find("more than two subqueries", 1, true))
+  end)
+
+  it("record_by_job stores what dashboards ask for", function()
+    start("record_by_job", { ['every = "30s"'] = 'every = "1s"',
+      ['labels = { source'] = 'every = "1s", labels = { source' })
+    local now = os.time()
+    push(('up{job="a",i="1"} 1\nup{job="a",i="2"} 0\n' ..
+      'http_requests_total{job="a",code="200"} 0 %d000\n' ..
+      'http_requests_total{job="a",code="200"} 90 %d000\n' ..
+      'http_requests_total{job="a",code="500"} 0 %d000\n' ..
+      'http_requests_total{job="a",code="500"} 10 %d000\n'):format(now - 60, now, now - 60, now))
+    assert.equal(0.5, wait_value 'job:up:ratio{job="a"}')
+    assert.is_true(wait_value 'job:requests:rate5m{code="200"}' > 0)
+    assert.equal(0.1, wait_value 'round(job:errors:share5m{source="rule"}, 0.01)')
+  end)
+
+  it("alert_targets tells an Alertmanager of targets that are down", function()
+    hook = receiver.start { 503 }
+    start("alert_targets", { ['every = "15s"'] = 'every = "1s"', ['hold = "2m"'] = 'hold = "1s"' },
+      'alerts = { webhooks = "' .. hook.url .. '" },')
+    push 'up{job="web",instance="web-1"} 0\nup{job="web",instance="web-2"} 1\n'
+    local told = process.wait_for("the webhook", 20, function()
+      for _, post in ipairs(hook:bodies()) do
+        local alerts = post.status == 200 and json.decode(post.body)
+        if alerts and alerts[1] then return alerts[1] end
+      end
+    end)
+    assert.same({ alertname = "TargetDown", severity = "page", job = "web", instance = "web-1" },
+      told.labels)
+    assert.same({ summary = "web-1 of web is down" }, told.annotations)
+    local rules = json.decode(ask("admin", "GET", "/api/v1/rules").body).data.groups
+    assert.same({ "firing", "inactive" }, { rules[1].rules[1].state, rules[2].rules[1].state })
+  end)
+
+  it("result_mask hides people from all but support", function()
+    start "result_mask"
+    push('logins{email="bob@example.org"} 1\nlogins{email="eve@example.org"} 2\n' ..
+      'orders{user_name="bob@example.org"} 3\n')
+    assert.equal("bob@example.org", query("support", "logins == 1")[1].metric.email)
+    local seen = query("ann", "logins == 1")[1].metric.email
+    assert.is_truthy(seen:find("^person%-%d+$"), seen)
+    -- The same person has the same name everywhere, and nobody can ask by the true one.
+    assert.equal(seen, query("ann", "orders")[1].metric.user_name)
+    assert.same({}, query("ann", 'logins{email="bob@example.org"}'))
+    assert.equal("1", query("ann", 'logins{email="' .. seen .. '"}')[1].value[2])
+  end)
+
+  it("events_new_series counts who makes series", function()
+    start("events_new_series", { ['"10m"'] = '"1s"', ["TOO_MANY = 1000"] = "TOO_MANY = 3" })
+    local lines = {}
+    for i = 1, 5 do lines[i] = ('x{job="busy",i="%d"} 1\n'):format(i) end
+    push(table.concat(lines))
+    process.wait_for("the count", 15, function()
+      local most = query("admin", 'max_over_time(job:series_created:10m{job="busy"}[1m])')
+      return #most == 1 and most[1].value[2] == "5"
+    end)
+    assert.is_truthy(one.process:output():find("busy made 5 series in ten minutes", 1, true),
+      one.process:output())
+    local metrics = one:request("GET", "/metrics", nil,
+      { Authorization = "Bearer " .. TOKENS.support }).body
+    assert.is_truthy(metrics:find('tidemark_script_series_created_total{job="busy"} 5', 1, true))
+  end)
+
+  it("func_hampel leaves out faults of measurement", function()
+    start "func_hampel"
+    local now = os.time()
+    local lines = {}
+    for i = 1, 20 do
+      local value = i == 20 and 900 or 20 + i % 3
+      lines[i] = ('celsius{room="a"} %d %d000\ncelsius{room="b"} %d %d000\n'):format(value,
+        now - 600 + i * 30, 20 + i % 3, now - 600 + i * 30)
+    end
+    push(table.concat(lines))
+    local function hampel(room)
+      return query("ann", ('hampel_over_time(celsius{room="%s"}[10m] @ %d, 3)'):format(room,
+        now))[1].value[2]
+    end
+    assert.equal("21", hampel "a")
+    assert.equal("22", hampel "b")
+  end)
+end)

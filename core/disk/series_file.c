@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "chunk/chunk.h"
 #include "model/fingerprint.h"
 
 /* Headers are read together with what is between them: a read of whole pages costs less than a
@@ -69,7 +70,8 @@ static int stat_name(struct volume *volume, const char *name, struct series_file
     *stat = (struct series_file_stat){.mtime_ns = SERIES_MTIME_NONE};
     if (volume->stat(volume, name, &file, err) != 0)
         return err->code == ERR_NOT_FOUND ? 0 : -1;
-    stat_fill(stat, &file);
+    if (!file.is_folder)
+        stat_fill(stat, &file);
     return 0;
 }
 
@@ -272,4 +274,48 @@ int series_file_delete(struct volume *volume, uint64_t fp, struct error *err)
     if (volume->remove(volume, name, err) != 0 && err->code != ERR_NOT_FOUND)
         return -1;
     return 0;
+}
+
+/* --- what is sound ------------------------------------------------------------------------------
+ */
+
+bool series_record_is_sound(const uint8_t *record, struct series_record *header)
+{
+    struct chunk_summary summary;
+    struct error problem;
+
+    *header = series_record_get(record);
+    return chunk_check(header->encoding, record + SERIES_HEADER_BYTES, CHUNK_BYTES, &summary,
+                       &problem) == 0 &&
+           summary.first_ms == header->first_ms && summary.last_ms == header->last_ms;
+}
+
+int series_file_settle(struct volume *volume, uint64_t fp, struct series_file_stat *stat,
+                       struct series_record *last, struct error *err)
+{
+    uint8_t bytes[SERIES_RECORD_BYTES];
+    char name[SERIES_FILE_NAME_BYTES];
+    uint64_t whole, chunks;
+
+    series_file_name(name, fp);
+    if (stat_name(volume, name, stat, err) != 0)
+        return -1;
+    whole = chunks = stat->chunks;
+    for (; chunks > 0; chunks--) {
+        struct series_record record;
+
+        if (series_file_read(volume, fp, chunks - 1, 1, bytes, err) != 0)
+            return -1;
+        if (!series_record_is_sound(bytes, &record))
+            continue;
+        *last = record;
+        break;
+    }
+    if (chunks == 0 && (whole != 0 || stat->rest_bytes != 0))
+        return error_set(err, ERR_CORRUPT, "%s: no sound chunk in the series file", name);
+    if (chunks == whole && stat->rest_bytes == 0)
+        return 0;
+    if (volume->truncate(volume, name, chunks * SERIES_RECORD_BYTES, err) != 0)
+        return -1;
+    return stat_name(volume, name, stat, err);
 }

@@ -51,7 +51,7 @@ void series_file_name(char name[SERIES_FILE_NAME_BYTES], uint64_t fp);
 /** Folder ("94") and name ("130327cc8add45.db") back to a number: lower-case digits only. */
 bool series_file_parse(const char *folder, const char *name, uint64_t *fp);
 
-/** A missing file is 0 chunks with mtime_ns -1, not an error. */
+/** A missing file is 0 chunks with mtime_ns -1, not an error; so is a folder in its place. */
 TIDE_NODISCARD int series_file_stat(struct volume *volume, uint64_t fp,
                                     struct series_file_stat *stat, struct error *err);
 
@@ -83,6 +83,8 @@ struct series_record series_record_get(const uint8_t *record);
 TIDE_NODISCARD int series_records_write(struct volume_writer *writer,
                                         const struct series_chunk *chunks, size_t count,
                                         struct error *err);
+/** Does the payload decode, and hold what the header says? Pure. */
+bool series_record_is_sound(const uint8_t *record, struct series_record *header);
 /** The 17 bytes. Pure. */
 void series_record_put(uint8_t *out, const struct series_chunk *chunk);
 
@@ -96,6 +98,18 @@ void series_record_put(uint8_t *out, const struct series_chunk *chunk);
 TIDE_NODISCARD int series_file_load(struct volume *volume, uint64_t fp, uint64_t from, uint64_t to,
                                     struct series_record **records, size_t *count,
                                     struct error *err);
+
+/**
+ * Finds the last sound chunk of a file of which nothing is known, before it is appended to; what is
+ * behind it (a torn write, damage) is cut off.
+ *
+ * @param stat  out: as the file is then
+ * @param last  out: unchanged when no chunk is left
+ * @return 0, or -1 with err: CORRUPT (there is a file, and no sound chunk in it: left as it is), IO
+ */
+TIDE_NODISCARD int series_file_settle(struct volume *volume, uint64_t fp,
+                                      struct series_file_stat *stat, struct series_record *last,
+                                      struct error *err);
 
 /** Deletes the file; a missing one is fine. */
 TIDE_NODISCARD int series_file_delete(struct volume *volume, uint64_t fp, struct error *err);

@@ -7,6 +7,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "disk/mappings.h"
+#include "disk/quarantine.h"
 #include "model/fingerprint.h"
 #include "store/edits.h"
 #include "store/folder.h"
@@ -27,30 +28,48 @@ void folder_note_unarchived(struct folder *folder, uint64_t fp)
     lock_release(&folder->unarchived_lock);
 }
 
-int resolve_file(struct store *store, uint64_t fp, struct error *err)
+int settle_file(struct store *store, uint64_t fp, struct series_file_stat *stat,
+                struct series_record *last, struct error *err)
 {
     struct volume *volume = store->folder->volume;
-    struct series_file_stat stat;
-    struct series_record *records = NULL;
     struct stripe *stripe;
     struct series *series;
-    size_t count = 0;
+    struct labels *labels;
+    int result = series_file_settle(volume, fp, stat, last, err);
 
-    if (series_file_stat(volume, fp, &stat, err) != 0)
-        return -1;
-    if (stat.chunks != 0 &&
-        series_file_load(volume, fp, stat.chunks - 1, stat.chunks, &records, &count, err) != 0)
+    if (result == 0 || err->code != ERR_CORRUPT)
+        return result;
+    log_warn("a series file is quarantined", "fp=%016" PRIx64 " reason=\"%s\"", fp, err->text);
+    *stat = (struct series_file_stat){.mtime_ns = SERIES_MTIME_NONE};
+    series = lock_fp(store, fp, &stripe);
+    if (series == NULL)
+        return 0;
+    labels = series_labels_locked(store, series);
+    lock_release(&stripe->stripe_lock);
+    result = quarantine_series(volume, fp, labels, "no sound chunk in the series file", err);
+    counter_add(result == 0 ? &store->counters.quarantined : &store->counters.quarantine_failed, 1);
+    labels_unref(labels);
+    return result;
+}
+
+int resolve_file(struct store *store, uint64_t fp, struct error *err)
+{
+    struct series_file_stat stat;
+    struct series_record last = {0};
+    struct stripe *stripe;
+    struct series *series;
+
+    if (settle_file(store, fp, &stat, &last, err) != 0)
         return -1;
     series = lock_fp(store, fp, &stripe);
     if (series != NULL) {
         if (!series->archived && series->file_chunks == FILE_CHUNKS_UNKNOWN) {
             series->file_chunks = (int32_t)TIDE_MIN(stat.chunks, (uint64_t)INT32_MAX);
             series->mtime_ns = stat.mtime_ns;
-            series->tail_first_ms = count != 0 ? records[0].first_ms : 0;
+            series->tail_first_ms = last.first_ms;
         }
         lock_release(&stripe->stripe_lock);
     }
-    mem_free(records);
     return 0;
 }
 

@@ -148,6 +148,10 @@ void mappings_collect(struct store *store, struct mappings *mappings);
 int mappings_save_changed(struct store *store, struct error *err);
 /** Finds out how many chunks the file has, its time, and where its last chunk begins. */
 int resolve_file(struct store *store, uint64_t fp, struct error *err);
+/** Makes a file of which nothing is known fit to be appended to: damage at its end is cut off, one
+ * without a sound chunk is quarantined. `last`: its last chunk, unchanged if there is none. */
+int settle_file(struct store *store, uint64_t fp, struct series_file_stat *stat,
+                struct series_record *last, struct error *err);
 /** The same for all series of a stripe of which that is not known; outside its lock. */
 int resolve_stripe(struct store *store, struct stripe *stripe, struct error *err);
 void folder_note_unarchived(struct folder *folder, uint64_t fp);

@@ -126,26 +126,18 @@ static int cut_file(struct store *store, uint64_t fp, uint64_t chunks, struct er
 static int reconcile(struct store *store, struct persist_item *item, uint32_t *skip,
                      struct error *err)
 {
-    struct volume *volume = store->folder->volume;
-    struct series_record *records = NULL;
+    struct series_record last = {.last_ms = TIDE_EARLIEST_MS};
     struct series_file_stat stat;
-    size_t count = 0;
 
     *skip = 0;
-    if (series_file_stat(volume, item->fp, &stat, err) != 0)
-        return -1;
-    if (stat.rest_bytes != 0 && cut_file(store, item->fp, stat.chunks, err) != 0)
+    if (settle_file(store, item->fp, &stat, &last, err) != 0)
         return -1;
     item->expected = (int32_t)TIDE_MIN(stat.chunks, (uint64_t)INT32_MAX);
     if (stat.chunks == 0)
         return 0;
-    if (series_file_load(volume, item->fp, stat.chunks - 1, stat.chunks, &records, &count, err) !=
-        0)
-        return -1;
-    while (count != 0 && *skip < item->count && item->chunks[*skip]->last_ms <= records[0].last_ms)
+    while (*skip < item->count && item->chunks[*skip]->last_ms <= last.last_ms)
         ++*skip;
     item->stat = stat;
-    mem_free(records);
     return 0;
 }
 

@@ -82,18 +82,24 @@ static void drop_snapshot(struct store *store, struct snapshot *snapshot)
     edits_view_drop(&snapshot->edits);
 }
 
-/* Number of the `count` newest samples that continue the order of time. */
-static size_t count_ordered(const struct columns *out, size_t start, size_t count)
+/* Number of the `count` newest samples that continue the order of time, up to to_ms: in a damaged
+ * chunk one may stand out, and would keep out all behind it. */
+static size_t count_ordered(const struct columns *out, size_t start, size_t count, int64_t to_ms)
 {
     const int64_t *times = out->times_ms + out->len;
+    size_t ordered = count;
 
     if (count != 0 && out->len > start && times[0] <= times[-1])
         return 0;
     for (size_t i = 1; i < count; i++) {
-        if (times[i] <= times[i - 1])
-            return i;
+        if (times[i] <= times[i - 1]) {
+            ordered = i;
+            break;
+        }
     }
-    return count;
+    while (ordered > 0 && times[ordered - 1] > to_ms)
+        ordered--;
+    return ordered;
 }
 
 int read_chunk(int encoding, const uint8_t *bytes, size_t len, int64_t from_ms, int64_t to_ms,
@@ -118,7 +124,7 @@ int read_chunk(int encoding, const uint8_t *bytes, size_t len, int64_t from_ms, 
                                   READ_SAMPLES, err);
         if (count <= 0)
             return count;
-        ordered = count_ordered(out, start, (size_t)count);
+        ordered = count_ordered(out, start, (size_t)count, to_ms);
         out->len += ordered;
         if (ordered != (size_t)count)
             return error_set(err, ERR_CORRUPT, "times of a chunk are not in order");

@@ -35,25 +35,32 @@ static int read_header(struct file_read *read, uint64_t index, struct series_rec
     return 0;
 }
 
-/* The first chunk that ends at or after from_ms. */
+/* The first chunk that ends at or after from_ms. A header that contradicts those around it ends the
+ * search: then all is read. */
 static int find_first(struct file_read *read, uint64_t *index, struct error *err)
 {
     uint64_t low = 0, high = read->chunks;
+    int64_t low_ms = TIDE_EARLIEST_MS, high_ms = TIDE_LATEST_MS; /* times around the rest */
 
-    if (high <= SERIES_BATCH_RECORDS) {
-        *index = 0; /* one read of everything is cheaper than a search */
+    *index = 0;
+    if (high <= SERIES_BATCH_RECORDS) /* one read of everything is cheaper than a search */
         return 0;
-    }
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         struct series_record record;
 
         if (read_header(read, middle, &record, err) != 0)
             return -1;
-        if (record.last_ms < read->from_ms)
+        if (record.first_ms < low_ms || record.last_ms < record.first_ms ||
+            record.last_ms > high_ms)
+            return 0;
+        if (record.last_ms < read->from_ms) {
             low = middle + 1;
-        else
+            low_ms = record.last_ms;
+        } else {
             high = middle;
+            high_ms = record.first_ms;
+        }
     }
     *index = low;
     return 0;
@@ -67,8 +74,10 @@ static void read_record(struct file_read *read, const uint8_t *bytes, uint64_t i
     if (record.last_ms < read->from_ms || record.first_ms > read->to_ms)
         return;
     counter_add(&read->store->counters.chunks_loaded, 1);
-    if (read_chunk(record.encoding, bytes + SERIES_HEADER_BYTES, CHUNK_BYTES, read->from_ms,
-                   read->to_ms, read->start, read->out, &err) == 0)
+    /* Not beyond its header: a damaged time would keep the next chunk's samples out. */
+    if (read_chunk(record.encoding, bytes + SERIES_HEADER_BYTES, CHUNK_BYTES,
+                   TIDE_MAX(read->from_ms, record.first_ms), TIDE_MIN(read->to_ms, record.last_ms),
+                   read->start, read->out, &err) == 0)
         return;
     counter_add(&read->store->counters.chunks_bad, 1);
     log_warn_limited("a chunk cannot be read", "fp=%016" PRIx64 " chunk=%" PRIu64 " problem=\"%s\"",
@@ -81,6 +90,7 @@ static int read_runs(struct file_read *read, uint64_t index, struct error *err)
     while (index < read->chunks) {
         size_t count = (size_t)TIDE_MIN(read->chunks - index, (uint64_t)SERIES_BATCH_RECORDS);
         const uint8_t *last = read->records + (count - 1) * SERIES_RECORD_BYTES;
+        struct series_record header;
 
         if (read->cancelled != NULL && __atomic_load_n(read->cancelled, __ATOMIC_RELAXED) != 0)
             return error_set(err, ERR_CANCELLED, "cancelled");
@@ -89,7 +99,7 @@ static int read_runs(struct file_read *read, uint64_t index, struct error *err)
         for (size_t i = 0; i < count; i++)
             read_record(read, read->records + i * SERIES_RECORD_BYTES, index + i);
         index += count;
-        if (series_record_get(last).first_ms > read->to_ms)
+        if (series_record_get(last).first_ms > read->to_ms && series_record_is_sound(last, &header))
             break;
     }
     return 0;

@@ -29,14 +29,9 @@ struct file_check {
 static bool record_is_sound(const uint8_t *bytes, const struct series_record *after,
                             struct series_record *record)
 {
-    struct chunk_summary summary;
-    struct error problem;
-
     *record = series_record_get(bytes);
     return (after == NULL || record->first_ms > after->last_ms) &&
-           chunk_check(record->encoding, bytes + SERIES_HEADER_BYTES, CHUNK_BYTES, &summary,
-                       &problem) == 0 &&
-           summary.first_ms == record->first_ms && summary.last_ms == record->last_ms;
+           series_record_is_sound(bytes, record);
 }
 
 static void judge_record(struct file_check *check, uint64_t index, const uint8_t *bytes,

@@ -51,6 +51,11 @@ static double read_records_lost(void *ctx)
     return (double)replay_of(ctx)->records_lost;
 }
 
+static double read_bytes_lost(void *ctx)
+{
+    return (double)replay_of(ctx)->bytes_lost;
+}
+
 static double read_samples_lost(void *ctx)
 {
     return (double)replay_of(ctx)->samples_lost;
@@ -78,6 +83,8 @@ void store_log_show_metrics(struct store *store)
         {METRIC_GAUGE, "tidemark_wal_replay_records_lost",
          "Records that were damaged in the middle of the log at the last start.",
          read_records_lost},
+        {METRIC_GAUGE, "tidemark_wal_replay_bytes_lost",
+         "Bytes of the log at the last start that were damaged or a torn tail.", read_bytes_lost},
         {METRIC_GAUGE, "tidemark_wal_replay_samples_lost",
          "Samples that could not be kept at the last start, for the record that names their series "
          "was lost.",

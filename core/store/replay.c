@@ -530,6 +530,7 @@ static void say_done(struct replay *replay, const struct wal_replay_report *repo
         .bytes = report->bytes,
         .samples = counts.samples,
         .records_lost = report->records_lost,
+        .bytes_lost = report->bytes_lost + report->torn_bytes,
         .seconds = (double)took_ns / 1e9,
         .foreign = replay->plan->foreign,
     };

@@ -11,8 +11,9 @@
  * its parent at any time. MODE is that of wal.sync. STYLE "exact" does everything on one thread in
  * an order that SEED fixes; "storm" pushes on three threads beside the background.
  *
- * A sample is lost when it was answered and is not there (unless retention may drop it), wrong when
- * it has another value or was never sent, doubled when its time comes twice. */
+ * Now and then a range of a series is deleted, and sometimes brought back. A sample is lost when it
+ * was answered and is not there (unless retention may drop it), wrong when it has another value,
+ * was never sent or is back from a delete, doubled when its time comes twice. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@
 #include "disk/volume.h"
 #include "disk/wal.h"
 #include "store/append.h"
+#include "store/delete.h"
 #include "store/store.h"
 #include "volume_undo.h"
 
@@ -39,7 +41,7 @@
 #define STEP_MS 1000
 #define RETENTION_MS (INT64_C(4000) * STEP_MS)
 
-enum state { NOTHING, SENT, ANSWERED };
+enum state { NOTHING, SENT, ANSWERED, DELETED };
 
 struct ledger {
     uint32_t next[THREADS]; /* index that the thread pushes next */
@@ -166,7 +168,7 @@ static void compare(struct life *life, int series, const struct columns *columns
             k++;
         there = k < columns->len && columns->times_ms[k] == time_ms;
         verdict->there += there;
-        if (there && (state[index] == NOTHING ||
+        if (there && (state[index] == NOTHING || state[index] == DELETED ||
                       double_bits(columns->values[k]) != double_bits(value_of(series, index)))) {
             verdict->wrong++;
             printf("wrong series=%d index=%u state=%d value=%g\n", series, index, state[index],
@@ -252,7 +254,7 @@ static void gather(struct pusher *pusher, uint32_t from, uint32_t to, int parity
                 is_active(series, index) &&
                 (!is_late(series) || parity < 0 ? parity != 0 : (int)(index % 2) == parity);
 
-            if (!wanted || ledger->state[series][index] == ANSWERED)
+            if (!wanted || ledger->state[series][index] >= ANSWERED)
                 continue;
             if (!begun)
                 batch_add_entry(&pusher->batch, pusher->blocks[series].data,
@@ -332,6 +334,54 @@ static void push_again(struct pusher *pusher)
 /* --- a life -------------------------------------------------------------------------------------
  */
 
+/* --- deletes ------------------------------------------------------------------------------------
+ */
+
+static void set_states(struct life *life, int series, uint32_t from, uint32_t to, enum state before,
+                       enum state after)
+{
+    for (uint32_t index = from; index < to; index++) {
+        if (life->ledger->state[series][index] == before)
+            life->ledger->state[series][index] = (uint8_t)after;
+    }
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* Deletes a range behind what is being pushed; between call and return it may be there or not. Once
+ * in two times it is brought back. */
+static void delete_some(struct life *life, uint64_t choice)
+{
+    int series = (int)(choice % SERIES);
+    uint32_t next = life->ledger->next[series % THREADS];
+    uint32_t from = (uint32_t)(choice >> 8) % (next + 1);
+    uint32_t to = from + 1 + (uint32_t)(choice >> 40) % 300;
+    struct select_request set = {.from_ms = TIDE_EARLIEST_MS, .to_ms = TIDE_LATEST_MS};
+    struct delete_request request = {.sets = &set, .set_count = 1, .by = "crash_store"};
+    struct removal removed = {0}, restored = {0};
+    struct matcher matcher;
+    struct error err;
+    char number[16];
+
+    if (to + 2 * PER_ROUND > next)
+        return;
+    snprintf(number, sizeof(number), "%d", series);
+    must(matcher_init(&matcher, MATCH_EQUAL, "series", 6, number, strlen(number), NULL, &err),
+         &err);
+    set.matchers = &matcher;
+    set.matcher_count = 1;
+    request.from_ms = time_of(from);
+    request.to_ms = time_of(to) - 1;
+    set_states(life, series, from, to, ANSWERED, SENT);
+    must(store_delete(life->store, &request, &removed, &err), &err);
+    if (removed.id[0] != '\0' && choice >> 63 != 0) {
+        must(store_undelete(life->store, removed.id, "crash_store", &restored, &err), &err);
+        set_states(life, series, from, to, SENT, ANSWERED);
+    } else {
+        set_states(life, series, from, to, SENT, DELETED);
+    }
+    matcher_destroy(&matcher);
+}
+
 static void background(struct life *life, uint64_t choice)
 {
     struct error err;
@@ -353,6 +403,10 @@ static void background(struct life *life, uint64_t choice)
     case 5:
     case 6:
         must(store_tick(life->store, &err), &err);
+        break;
+    case 7:
+    case 8:
+        delete_some(life, choice / 12 * 0x9e3779b97f4a7c15u);
         break;
     }
 }

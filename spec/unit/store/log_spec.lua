@@ -1,4 +1,5 @@
 -- The store with its write-ahead log: what was answered is there again after a crash, once.
+local ffi = require "ffi"
 local tide = require "spec.support.tide"
 local engine = require "spec.unit.store.engine"
 local C = tide.load("disk/volume.h", "disk/volume_fault.h", "disk/wal.h")
@@ -250,33 +251,73 @@ describe("the store's log", function()
     assert.same(expected.data, all())
   end)
 
-  it("loses one record to a flipped byte, not the rest", function()
+  -- What the replay at the last start counted.
+  local function replayed(what)
+    local out = ffi.new("struct buf")
+    C.metrics_write(store.metrics, out)
+    local text = ffi.string(out.data, out.len)
+    C.buf_destroy(out)
+    return tonumber(text:match("\ntidemark_wal_replay_" .. what .. " (%S+)"))
+  end
+
+  local function open_counted()
+    local metrics = C.metrics_new()
+    open { metrics = metrics }
+    store.metrics = metrics
+  end
+
+  local flips = os.getenv("LONG") == "1" and 1000 or 60
+
+  it("loses at most a record to a flipped byte, and says so (" .. flips .. " flips)", function()
     open()
-    local kept = {}
-    for n = 1, 40 do
-      push { { metric(n), { T, n } } }
-      kept[name_of(n)] = { { T, n } }
+    local kept, rounds = {}, 10
+    for round = 1, rounds do -- records of four series each; the first ones name them
+      for n = 1, 40, 4 do
+        local entries = {}
+        for k = n, n + 3 do
+          entries[#entries + 1] = { metric(k), { T + round, k * round } }
+          kept[name_of(k)] = kept[name_of(k)] or {}
+          kept[name_of(k)][round] = true
+        end
+        push(entries)
+      end
     end
     store:abandon()
     local name = files()[1]
     local bytes = segment_bytes(name)
+    local unseen = 0
     math.randomseed(7)
-    for _ = 1, 30 do
-      local at = math.random(81, #bytes)
+    for _ = 1, flips do
+      local at = math.random(1, #bytes)
       write_segment(name, bytes:sub(1, at - 1) ..
         string.char(bit.bxor(bytes:byte(at), bit.lshift(1, math.random(0, 7)))) ..
         bytes:sub(at + 1))
-      open()
-      local found, missing = all(), 0
-      for series, samples in pairs(kept) do
-        if found[series] == nil then missing = missing + 1 else
-          assert.same(samples, found[series])
+      open_counted()
+      local found, missing = all(), {}
+      for series in pairs(kept) do
+        local n, there = tonumber(series:match('n="(%d+)"')), {}
+        for _, sample in ipairs(found[series] or {}) do
+          local round = sample[1] - T
+          assert.is_true(kept[series][round] and sample[2] == n * round, "a sample is wrong")
+          there[round] = true
+        end
+        for round = 1, rounds do
+          if not there[round] then missing[#missing + 1] = { n, round } end
         end
       end
-      assert.is_true(missing <= 1, ("byte %d costs %d series"):format(at, missing))
+      -- A record has four samples; one that names series costs them in the segment.
+      assert.is_true(#missing <= 4 * rounds, ("byte %d costs %d samples"):format(at, #missing))
+      local said = replayed("records_lost") > 0 or replayed("bytes_lost") > 0
+      if #missing > 0 then assert.is_true(said, "byte " .. at) end
+      if not said then unseen = unseen + 1 end
       store:abandon()
-      os.execute("cd " .. folder .. " && find . -name '*.wal' ! -name " .. name .. " -delete")
+      C.metrics_free(store.metrics)
+      os.execute("cd " .. folder .. " && rm -f heads.db* && find wal -name '*.wal' ! -name " ..
+        name .. " -delete")
     end
+    -- Unseen: the header's (the log is compared sample by sample then) and the padding of records.
+    assert.is_true(unseen < flips / 3, unseen .. " were not seen")
+    if os.getenv("LONG") == "1" then print("\nnot seen, and harmless: " .. unseen) end
   end)
 
   it("compares every sample when heads.db is another one", function()

@@ -106,13 +106,23 @@ static bool is_own(struct http_text origin, const struct http_head *head)
            strncasecmp(host->value.at, origin.at + from, host->value.len) == 0;
 }
 
+/* A browser's word that a page of another origin is behind a request without Origin: a picture, a
+ * link. */
+static bool is_elsewhere(const struct http_head *head)
+{
+    const struct http_field *site = http_head_field(head, "Sec-Fetch-Site");
+
+    return site != NULL && !http_text_is(site->value, "same-origin") &&
+           !http_text_is(site->value, "none");
+}
+
 enum cors_origin cors_judge(struct cors *cors, const struct http_head *head)
 {
     const struct http_field *field = http_head_field(head, "Origin");
     enum cors_origin result = CORS_FOREIGN;
 
     if (field == NULL)
-        return CORS_NO_PAGE;
+        return is_elsewhere(head) ? CORS_FOREIGN : CORS_NO_PAGE;
     if (field->value.len > ORIGIN_MAX_BYTES)
         return CORS_FOREIGN;
     if (is_own(field->value, head))
@@ -164,8 +174,10 @@ void cors_put(enum cors_origin origin, const struct http_head *head, struct buf 
         buf_append(out, field->value.at, field->value.len);
     else
         buf_putc(out, '*');
-    buf_puts(out, "\r\nAccess-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
-                  "Access-Control-Allow-Headers: Accept, Authorization, Content-Type, Origin\r\n"
+    buf_puts(out, origin == CORS_NAMED
+                      ? "\r\nAccess-Control-Allow-Methods: GET, POST, PUT, DELETE, OPTIONS\r\n"
+                      : "\r\nAccess-Control-Allow-Methods: GET, POST, OPTIONS\r\n");
+    buf_puts(out, "Access-Control-Allow-Headers: Accept, Authorization, Content-Type, Origin\r\n"
                   "Access-Control-Expose-Headers: Date\r\n");
     if (head->verb == HTTP_VERB_OPTIONS)
         buf_puts(out, "Access-Control-Max-Age: 3600\r\n");

@@ -325,6 +325,15 @@ describe("pages of other origins", function()
     assert.equal(403, page("http://evil.example", "POST", ADMIN).status)
   end)
 
+  it("cannot change anything by a picture or a link either", function()
+    local function get(site)
+      return tide:request("GET", "/snapshot/list", nil, { ["Sec-Fetch-Site"] = site }).status
+    end
+    assert.same({ 403, 403 }, { get("cross-site"), get("same-site") })
+    assert.same({ 200, 200, 200 }, { get(nil), get("none"), get("same-origin") })
+    assert.equal(200, tide:request("GET", READ, nil, { ["Sec-Fetch-Site"] = "cross-site" }).status)
+  end)
+
   it("do not pass for the server's own by a name that points here", function()
     local rebound = "evil.example:" .. tide.port
     assert.equal(403, page("http://" .. rebound, "POST", PUSH, rebound).status)

@@ -11,7 +11,6 @@
 #include "store/trash_parts.h"
 
 #define DURABLE_MS ((int64_t)60 * 1000)
-#define BREATHE_SERIES 512
 
 /* --- whom it concerns
  * --------------------------------------------------------------------------------- */
@@ -83,10 +82,10 @@ static int count_all(struct delete_work *work, struct error *err)
 /* --- the copy in the trash
  * ---------------------------------------------------------------------------- */
 
+/* Nothing is persisted meanwhile: what pushes add stays in memory, where delete_apply finds it. */
 static int fill_trash(struct delete_work *work, const char *folder, struct error *err)
 {
     struct snapshot_writer writer;
-    struct error problem;
     int result = snapshot_writer_begin(&writer, work->store, folder, false, err);
 
     writer.sums = true;
@@ -94,10 +93,6 @@ static int fill_trash(struct delete_work *work, const char *folder, struct error
     for (size_t i = 0; i < work->count && result == 0; i++) {
         result = snapshot_writer_add(&writer, work->fps[i], err);
         work->sums[i] = writer.memory_sum;
-        if (i % BREATHE_SERIES == BREATHE_SERIES - 1 &&
-            background_breathe(work->store, &problem) != 0)
-            log_warn_limited("persistence failed during a delete; it is tried again",
-                             "problem=\"%s\"", problem.text);
     }
     if (result == 0)
         result = snapshot_writer_finish(&writer, err);

@@ -20,7 +20,48 @@ static bool is_covered(const struct series *series, const struct delete_request 
            series->last_ms <= request->to_ms;
 }
 
-/* Pushes went on since the copy in the trash: what the series has now is kept too. */
+/* Late samples that wait for a merge are in no chunk: they get chunks of their own. */
+static void keep_pending(struct delete_work *work, const struct series *series)
+{
+    struct store *store = work->store;
+    struct series built = {.fp = series->fp};
+    struct heads_series record = {.fp = series->fp, .mtime_ns = HEADS_MTIME_UNKNOWN};
+    struct edit_memory heap = {0};
+    struct heads_chunk *chunks;
+    struct edit_list list;
+    struct labels *labels;
+    struct error err;
+
+    if (!edits_capture(series, &list))
+        return;
+    for (uint32_t i = 0; i < list.put_count; i++) {
+        if (series_append(&store->pool, &built, store->options.chunk_encoding, list.puts[i].time_ms,
+                          list.puts[i].value, &err) < 0)
+            break; /* only a head that came from a file can be broken */
+    }
+    edit_list_destroy(&list, heap);
+    series_close_head(&store->pool, &built);
+    chunks = mem_alloc(((size_t)built.chunk_count + 1) * sizeof(*chunks));
+    for (; record.count < built.chunk_count; record.count++) {
+        const struct full_chunk *chunk = built.chunks[record.count];
+
+        chunks[record.count] =
+            (struct heads_chunk){chunk->first_ms, chunk->last_ms, chunk->payload, chunk->encoding};
+    }
+    record.chunks = chunks;
+    labels = series_labels_locked(store, series);
+    record.labels = labels;
+    if (record.count != 0) {
+        heads_record_put(&work->changed.records, &record);
+        work->changed.count++;
+    }
+    labels_unref(labels);
+    mem_free(chunks);
+    series_release(&store->pool, &built);
+}
+
+/* Pushes went on since the copy in the trash: what the series has now is kept too. Its file is as
+ * it was, for nothing is persisted or merged meanwhile. */
 static void keep_changes(struct delete_work *work, struct series *series, uint32_t sum)
 {
     struct heads_file none = {.mtime_ns = HEADS_MTIME_UNKNOWN};
@@ -30,6 +71,8 @@ static void keep_changes(struct delete_work *work, struct series *series, uint32
     edits_fold(work->store, series);
     if (snapshot_memory_sum(series) != sum)
         heads_capture_series(work->store, series, &none, false, &work->changed);
+    if (series->edits != NULL)
+        keep_pending(work, series);
 }
 
 /* Under the gate. */

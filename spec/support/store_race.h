@@ -1,5 +1,5 @@
 /* store_race.h - what the programs share that race threads on one store (store_threads.c,
- * late_threads.c). Functions for one file each, so static. */
+ * late_threads.c, removal_threads.c). Functions for one file each, so static. */
 #ifndef TIDE_SPEC_STORE_RACE_H
 #define TIDE_SPEC_STORE_RACE_H
 

@@ -23,6 +23,11 @@ describe("a store under threads", function()
     assert.truthy(text:find(good, 1, true), text)
   end)
 
+  it("brings back all that is deleted over and over while pushes go on", function()
+    assert.equal("deleted many snapshots some missing 0 after restart 0 wrong 0\n",
+      race("removal_threads", sanitizer == "" and 300 or 100))
+  end)
+
   it("holds exactly what eight writers push out of order, late and twice", function()
     assert.equal("late many\nwrong 0\n", race("late_threads", sanitizer == "" and 8000 or 2000))
   end)

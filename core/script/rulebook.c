@@ -355,6 +355,16 @@ void rulebook_put_alerts(struct rulebook *book, const struct matcher *visible, s
     ruleset_unref(set);
 }
 
+size_t rulebook_state_bytes(struct rulebook *book)
+{
+    struct script_state *state = script_state_of(book);
+
+    if (state->sandbox == NULL)
+        return 0;
+    sandbox_collect(state->sandbox);
+    return sandbox_used_bytes(state->sandbox);
+}
+
 void rulebook_describe(struct rulebook *book, struct buf *out)
 {
     struct ruleset *set = rulebook_take_rules(book);

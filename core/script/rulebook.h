@@ -64,6 +64,10 @@ void rulebook_put_rules(struct rulebook *book, const struct matcher *visible, si
 void rulebook_put_alerts(struct rulebook *book, const struct matcher *visible, size_t visible_count,
                          struct buf *out);
 
+/** Bytes that the calling thread's Lua state holds when its garbage is collected; 0: it has none.
+ */
+size_t rulebook_state_bytes(struct rulebook *book);
+
 /** Appends the rules as a JSON array: hook, title, script, line, calls, errors, seconds, suspended,
  * last_error. Thread-safe. */
 void rulebook_describe(struct rulebook *book, struct buf *out);

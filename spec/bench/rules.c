@@ -2,7 +2,8 @@
  *
  * Usage: rules [SERIES]     (default 1,000,000; 8 labels each)
  * Retention by a function that reads two labels, by a declared match, admission that reads two
- * labels, a query rule; each over all series, answers not cached. */
+ * labels, query rules, a result rule, a function of PromQL over a hundred values; each over all
+ * series, answers not cached. At the end what the thread's Lua state holds at rest. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -11,6 +12,8 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "script/functions.h"
+#include "script/mask.h"
 #include "script/rulebook.h"
 #include "script/sandbox.h"
 #include "script/shape.h"
@@ -28,6 +31,19 @@ static const char scripts[] =
     "tide.query('tenants', function(q)\n"
     "  if not q.tenant then return tide.refuse(403, 'who?') end\n"
     "  q:restrict { tenant = q.tenant }\n"
+    "end)\n"
+    "tide.query('guard', function(q)\n"
+    "  if q.range > tide.days(90) then q.step = '1h' elseif q.range > tide.days(7) then q.step = "
+    "'5m' end\n"
+    "  q.timeout, q.max_samples = '30s', 10e6\n"
+    "  q:clamp_ranges '30d'\n"
+    "  if q.subqueries > 2 then return tide.refuse(422, 'no') end\n"
+    "end)\n"
+    "tide.result('mask', { hide = { 'instance' }, decide = function(q, series)\n"
+    "  if q.user ~= 'chief' then series.labels.instance = 'hidden' end\n"
+    "end })\n"
+    "tide.func('spread', { args = 'range' }, function(times, values)\n"
+    "  return values:max() - values:min()\n"
     "end)\n";
 
 struct bench {
@@ -107,8 +123,49 @@ static void shaping(const struct bench *bench)
         TIDE_ASSERT(rulebook_shape(bench->book, &request, &err) == 0);
         read_request_destroy(&request);
     }
-    printf("%-44s %7.0f ns\n", "query, a function that restricts by tenant",
+    printf("%-44s %7.0f ns\n", "query, two rules: tenant and guard",
            (cpu_ns() - start) / (double)bench->count);
+}
+
+static void masking(const struct bench *bench)
+{
+    struct read_request request = {.kind = READ_QUERY, .tenant = "web"};
+    double start = cpu_ns();
+
+    for (size_t i = 0; i < bench->count; i++) {
+        struct labels *masked;
+        struct error err;
+
+        TIDE_ASSERT(rulebook_mask(bench->book, &request, bench->labels[i], &masked, &err) == 0);
+        TIDE_ASSERT(masked != NULL);
+        labels_unref(masked);
+    }
+    printf("%-44s %7.0f ns\n", "result, a label of a series",
+           (cpu_ns() - start) / (double)bench->count);
+}
+
+static void functions(const struct bench *bench)
+{
+    struct rule_functions functions;
+    int64_t times_ms[100];
+    double values[100], result, sum = 0, start;
+
+    for (int i = 0; i < 100; i++) {
+        times_ms[i] = i * 15000;
+        values[i] = i % 7;
+    }
+    rule_functions_begin(&functions, bench->book);
+    start = cpu_ns();
+    for (size_t i = 0; i < bench->count; i++) {
+        struct error err;
+
+        TIDE_ASSERT(functions.added.call(functions.added.ctx, &functions.set->rows[0], times_ms,
+                                         values, 100, NULL, 0, &result, &err) == 1);
+        sum += result;
+    }
+    printf("%-44s %7.0f ns  (%.0f)\n", "function of PromQL, a window of 100 values",
+           (cpu_ns() - start) / (double)bench->count, sum / (double)bench->count);
+    rule_functions_end(&functions);
 }
 
 static void fill(struct bench *bench, const char *env)
@@ -128,8 +185,12 @@ static void *run(void *arg)
     retention(bench, "retention, a function reading two labels");
     admission(bench);
     shaping(bench);
+    masking(bench);
+    functions(bench);
     fill(bench, "dev");
     retention(bench, "retention, a declared match");
+    printf("%-44s %7zu KiB\n", "Lua state of a thread, at rest",
+           rulebook_state_bytes(bench->book) / 1024);
     for (size_t i = 0; i < bench->count; i++)
         labels_unref(bench->labels[i]);
     mem_free(bench->labels);

@@ -1,6 +1,7 @@
 #include "disk/volume_fault.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -13,8 +14,9 @@ struct fault_volume {
     enum fault_style style;
     uint64_t after;
     uint64_t times;
-    uint64_t count;  /* atomic */
-    uint64_t failed; /* atomic */
+    uint64_t count;   /* atomic */
+    uint64_t failed;  /* atomic */
+    uint32_t slow_us; /* set while nothing runs */
 };
 
 static struct fault_volume *self_of(struct volume *volume)
@@ -27,6 +29,8 @@ static bool strikes(struct fault_volume *self, enum fault_kind kind)
 {
     uint64_t number;
 
+    if (self->slow_us != 0)
+        usleep(self->slow_us);
     if ((self->kinds & (int)kind) == 0)
         return false;
     number = __atomic_fetch_add(&self->count, 1, __ATOMIC_RELAXED);
@@ -452,6 +456,11 @@ void volume_fault_arm(struct volume *volume, int kinds, uint64_t after, uint64_t
     self->kinds = kinds;
     __atomic_store_n(&self->count, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&self->failed, 0, __ATOMIC_RELAXED);
+}
+
+void volume_fault_slow(struct volume *volume, uint32_t microseconds)
+{
+    self_of(volume)->slow_us = microseconds;
 }
 
 void volume_fault_disarm(struct volume *volume)

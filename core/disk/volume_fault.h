@@ -32,6 +32,8 @@ struct volume *volume_fault_new(struct volume *inner);
 /** Arms it. `sys_errno`: EIO, ENOSPC ... `times`: UINT64_MAX is for good. */
 void volume_fault_arm(struct volume *volume, int kinds, uint64_t after, uint64_t times,
                       int sys_errno, enum fault_style style);
+/** Every operation takes so much longer from now on, as on a slow disk. */
+void volume_fault_slow(struct volume *volume, uint32_t microseconds);
 /** Nothing fails any more. */
 void volume_fault_disarm(struct volume *volume);
 /** Operations of the armed kinds since it was armed, failed ones included. */

@@ -92,13 +92,14 @@ local pushes = 0
 local function use(store, path, found, allowed)
   local entries = {}
   pushes = pushes + 1
-  for key in pairs(found) do
+  for key, one in pairs(found) do
     local labels = {}
     for pair in (key .. "\1"):gmatch("(.-)\1") do
       local name, value = pair:match("^(.-)%z(.*)$")
       if name then labels[name] = value end
     end
-    if labels.__name__ then -- pushes want one; the original did not
+    -- Pushes want a name (the original did not), and labels in UTF-8.
+    if labels.__name__ and not allowed.vague[one.fp] then
       entries[#entries + 1] = { labels, { NOW + pushes, 42.5 } }
     end
   end

@@ -12,9 +12,9 @@ local function start(argv)
   return setmetatable({ process = process.start(argv, log), log = log }, server)
 end
 
--- The door alone (spec/support/http_server.c), with options such as "body_bytes=1000".
-function server.door(...)
-  local self = start({ build .. "/tools/http_server", ... })
+-- A program of spec/support that serves HTTP and prints its address.
+function server.tool(name, ...)
+  local self = start({ build .. "/tools/" .. name, ... })
   self.address = process.wait_for("the door's address", 10, function()
     if self.process:status() then error("it ended: " .. self.process:output()) end
     return self.process:output():match("127%.0%.0%.1:%d+\n")
@@ -22,6 +22,9 @@ function server.door(...)
   self.port = tonumber(self.address:match(":(%d+)$"))
   return self
 end
+
+-- The door alone (spec/support/http_server.c), with options such as "body_bytes=1000".
+function server.door(...) return server.tool("http_server", ...) end
 
 -- The product over a folder (default: a fresh one), ready.
 function server.start(folder, ...)

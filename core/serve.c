@@ -113,6 +113,26 @@ static bool has_scripts(const struct server *server)
     return server->config->scripts[0] != '\0';
 }
 
+/* What changed in the configuration, but not in this server. */
+static void tell_of_restart(const struct server *server, const struct config *config)
+{
+    static const char *const reloaded[] = {"log.level",
+                                           "log.format",
+                                           "log.requests",
+                                           "log.slow_request",
+                                           "log.requests_per_second",
+                                           "http.users",
+                                           "http.cors_origins",
+                                           NULL};
+    struct buf names = {0};
+
+    config_differences(server->config, config, reloaded, &names);
+    if (names.len != 0)
+        log_warn("changes that need a restart", "keys=\"%.*s\"", (int)names.len,
+                 (const char *)names.data);
+    buf_destroy(&names);
+}
+
 /* The configuration as it is now: what of it may change. */
 static int reload_config(struct server *server, struct error *err)
 {
@@ -125,6 +145,7 @@ static int reload_config(struct server *server, struct error *err)
     if (result == 0) {
         logger_set_level((enum log_level)config.log_level);
         logger_set_format((enum log_format)config.log_format);
+        tell_of_restart(server, &config);
     }
     config_destroy(&config);
     return result;

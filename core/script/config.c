@@ -410,6 +410,49 @@ void config_print(const struct config *config, struct buf *out)
         buf_printf(out, "-- cannot print: %s\n", err.text);
 }
 
+/* --- config_differences -------------------------------------------------------------------------
+ */
+
+static bool is_same(const struct config *a, const struct config *b, const struct binding *binding)
+{
+    const void *one = member(a, binding), *other = member(b, binding);
+
+    switch (binding->kind) {
+    case TEXT:
+        return strcmp(*(char *const *)one, *(char *const *)other) == 0;
+    case RECORDS:
+        return config_records_equal(binding->records, *(void *const *)one, *count_of(a, binding),
+                                    *(void *const *)other, *count_of(b, binding));
+    case MILLISECONDS:
+    case WHOLE:
+        return *(const int64_t *)one == *(const int64_t *)other;
+    case REAL:
+        return *(const double *)one == *(const double *)other;
+    }
+    return true;
+}
+
+static bool is_listed(const char *const *list, const char *name)
+{
+    for (; *list != NULL; list++) {
+        if (strcmp(*list, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+void config_differences(const struct config *a, const struct config *b, const char *const *except,
+                        struct buf *names)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        if (is_listed(except, bindings[i].key) || is_same(a, b, &bindings[i]))
+            continue;
+        if (names->len != 0)
+            buf_putc(names, ' ');
+        buf_puts(names, bindings[i].key);
+    }
+}
+
 void config_destroy(struct config *config)
 {
     for (size_t i = 0; i < KEYS; i++) {

@@ -201,6 +201,13 @@ TIDE_NODISCARD int config_set(struct config *config, const char *flag, const cha
                               const char *text, struct error *err);
 /** Appends the effective values as a valid config.lua whose comments say where each is from. */
 void config_print(const struct config *config, struct buf *out);
+/**
+ * Appends the names of keys whose values differ, with blanks between; without those of `except`.
+ *
+ * @param except  ends with NULL
+ */
+void config_differences(const struct config *a, const struct config *b, const char *const *except,
+                        struct buf *names);
 /** Safe on a zeroed or destroyed config. */
 void config_destroy(struct config *config);
 

@@ -113,6 +113,32 @@ void config_records_push(lua_State *L, const struct config_records *kind, const 
     }
 }
 
+static bool is_same_record(const struct config_records *kind, const void *a, const void *b)
+{
+    for (size_t i = 0; i < kind->field_count; i++) {
+        const void *one = field_of(a, &kind->fields[i]), *other = field_of(b, &kind->fields[i]);
+
+        if (kind->fields[i].kind == FIELD_TEXT
+                ? strcmp(*(char *const *)one, *(char *const *)other) != 0
+                : *(const int64_t *)one != *(const int64_t *)other)
+            return false;
+    }
+    return true;
+}
+
+bool config_records_equal(const struct config_records *kind, const void *a, size_t a_count,
+                          const void *b, size_t b_count)
+{
+    if (a_count != b_count)
+        return false;
+    for (size_t i = 0; i < a_count; i++) {
+        if (!is_same_record(kind, (const char *)a + i * kind->size,
+                            (const char *)b + i * kind->size))
+            return false;
+    }
+    return true;
+}
+
 void config_records_clear(const struct config_records *kind, void **list, size_t *count)
 {
     for (size_t i = 0; i < *count; i++) {

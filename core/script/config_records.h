@@ -24,6 +24,8 @@ void config_records_add_raises(lua_State *L, const struct config_records *kind, 
 /** Pushes them as a list of tables. */
 void config_records_push(lua_State *L, const struct config_records *kind, const void *list,
                          size_t count);
+bool config_records_equal(const struct config_records *kind, const void *a, size_t a_count,
+                          const void *b, size_t b_count);
 void config_records_clear(const struct config_records *kind, void **list, size_t *count);
 
 #endif

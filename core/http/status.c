@@ -30,7 +30,11 @@ void status_ready(struct http_request *request, struct http_reply *reply)
     struct store_progress_view view = {.phase = "none"};
 
     if (http_site_store(site) != NULL && !stopping) {
-        put_text(reply, HTTP_TYPE_TEXT, "Tidemark is Ready.\n");
+        put_text(reply, HTTP_TYPE_TEXT,
+                 store_is_read_only(http_site_store(site))
+                     ? "Tidemark is Ready, but read-only: a write to its storage failed, see its "
+                       "log.\n"
+                     : "Tidemark is Ready.\n");
         return;
     }
     if (site->options.progress != NULL)

@@ -352,6 +352,9 @@ static int look_around(struct replay *replay, struct error *err)
         replay_apply_drain(replay->apply);
         if (background_breathe(replay->store, err) != 0)
             return -1;
+        /* Late samples, of which another history has many. */
+        if (background_is_crowded(replay->store) && merge_everything(replay->store, err) != 0)
+            return -1;
     }
     if (now_ns - replay->said_ns < PROGRESS_NS)
         return 0;

@@ -188,6 +188,11 @@ void store_abandon(struct store *store)
     store_free(store);
 }
 
+bool store_is_read_only(const struct store *store)
+{
+    return __atomic_load_n(&store->read_only, __ATOMIC_RELAXED) != 0;
+}
+
 int store_wait_indexed(struct store *store, struct error *err)
 {
     /* Sets in memory change before a push returns: there is nothing to wait for. */

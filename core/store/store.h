@@ -183,6 +183,8 @@ struct store_stats {
 };
 
 void store_stats_get(struct store *store, struct store_stats *stats);
+/** Are samples refused, since a write could not be made good? Until a restart. Thread-safe. */
+bool store_is_read_only(const struct store *store);
 
 enum store_top {
     STORE_TOP_METRIC_NAMES, /* values of __name__ by series */

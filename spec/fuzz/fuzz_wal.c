@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "disk/wal_body.h"
 #include "disk/wal_record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -44,6 +45,24 @@ static int count_late(void *ctx, uint32_t wal_id, int64_t time_ms, double value,
     return count_put(ctx, wal_id, time_ms, value, err);
 }
 
+static void read_bodies(const uint8_t *data, size_t size)
+{
+    struct wal_mark mark;
+    struct wal_delete deleted;
+    struct wal_edits edits;
+    struct wal_merged merged;
+    struct wal_state state;
+
+    (void)!wal_mark_get(data, size, &mark);
+    (void)!wal_state_get(data, size, &state);
+    if (wal_delete_get(data, size, &deleted))
+        wal_delete_destroy(&deleted);
+    if (wal_edits_get(data, size, &edits))
+        wal_edits_destroy(&edits);
+    if (wal_merged_get(data, size, &merged))
+        wal_merged_destroy(&merged);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint64_t sum = 0;
@@ -56,5 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (wal_batch_decode(data, size, &visitor, &err) != 0 && err.code != ERR_CORRUPT)
         abort();
+    read_bodies(data, size);
     return 0;
 }

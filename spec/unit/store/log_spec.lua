@@ -320,6 +320,22 @@ describe("the store's log", function()
     if os.getenv("LONG") == "1" then print("\nnot seen, and harmless: " .. unseen) end
   end)
 
+  it("has its damage named by verify", function()
+    open()
+    for n = 1, 3 do push { { metric(n), { T, n } } } end
+    store:abandon()
+    local name = files()[1]
+    local bytes = segment_bytes(name)
+    local at = bytes:find("TWL1", bytes:find("TWL1", 1, true) + 1, true) + 30
+    write_segment(name, bytes:sub(1, at) .. "?" .. bytes:sub(at + 2))
+    local pipe = io.popen((os.getenv("BUILD") or "build") .. "/tidemark verify --data " .. folder ..
+      " 2>&1; echo status=$?")
+    local said = pipe:read("*a")
+    pipe:close()
+    assert.matches("wal/" .. name .. ".*1 records are missing behind number 1", said)
+    assert.matches("status=1", said)
+  end)
+
   it("compares every sample when heads.db is another one", function()
     open { out_of_order_ms = 3600000 }
     local expected = model()

@@ -256,6 +256,7 @@ int rulebook_reload(struct rulebook *book, struct error *err)
     book->current = set;
     __atomic_store_n(&book->version, set->version, __ATOMIC_RELEASE);
     lock_release(&book->lock);
+    events_wake(book->events); /* the scripts thread takes them over */
     ruleset_unref(old);
     log_info("scripts loaded", "files=%zu rules=%zu version=%" PRIu64, set->file_count,
              set->rule_count, set->version);

@@ -11,6 +11,7 @@
 #include <lua.h>
 
 #include "base/mem.h"
+#include "promql/parse.h"
 #include "script/sandbox.h"
 #include "store/policy.h"
 
@@ -414,6 +415,27 @@ static void make_functions(struct ruleset *set)
     set->functions = (struct function_set){rows, count};
 }
 
+/* That queries of rules are PromQL, with the functions that rules add; found while scripts load and
+ * not an hour later. */
+static void check_queries_raises(lua_State *L, const struct ruleset *set)
+{
+    const struct promql_options options = {.functions = &set->functions};
+
+    for (size_t i = 0; i < set->rule_count; i++) {
+        const struct rule *rule = &set->rules[i];
+        struct query_tree *tree;
+        struct error err;
+
+        if (rule->hook != RULE_RECORD && rule->hook != RULE_ALERT)
+            continue;
+        tree = promql_parse(rule->text, strlen(rule->text), &options, NULL, &err);
+        if (tree == NULL)
+            luaL_error(L, "%s:%d: tide.%s \"%s\": expr: %s", rule->script, rule->line,
+                       rule_hook_name(rule->hook), rule->title, err.text);
+        query_tree_free(tree);
+    }
+}
+
 /* Fills set->rules from the list on top of the stack. */
 static void take_rules_raises(lua_State *L, struct ruleset *set)
 {
@@ -430,6 +452,7 @@ static void take_rules_raises(lua_State *L, struct ruleset *set)
     }
     sort_by_hook(set);
     make_functions(set);
+    check_queries_raises(L, set);
 }
 
 /* That another state of the same sources registered the same rules. */

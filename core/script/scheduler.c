@@ -14,8 +14,9 @@
 #define DEFAULT_TIME_MS 10000
 #define DEFAULT_WEBHOOK_MS 10000
 #define DEFAULT_RESEND_MS 60000
-/* Reloads and disks are looked at so often. */
+/* With timers the clock is looked at so often, for it may be set; without any, disks are. */
 #define LONGEST_SLEEP_MS 1000
+#define IDLE_SLEEP_MS 30000
 #define DISK_CHECK_MS 30000
 /* So little free space is an event, once until there was more again. */
 #define DISK_LOW_SHARE 0.1
@@ -168,7 +169,7 @@ size_t scheduler_run_due(struct scheduler *scheduler)
 static int64_t sleep_ms(const struct scheduler *scheduler)
 {
     int64_t now_ms = clock_wall_ms(scheduler->runner.book->clock);
-    int64_t sleep = LONGEST_SLEEP_MS;
+    int64_t sleep = scheduler->count > 0 ? LONGEST_SLEEP_MS : IDLE_SLEEP_MS;
 
     for (size_t i = 0; i < scheduler->count; i++) {
         int64_t left_ms = scheduler->timers[i].due_ms - now_ms;

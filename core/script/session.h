@@ -20,7 +20,8 @@ struct session;
 
 /* Zero it, then set what is wanted. */
 struct session_options {
-    struct rulebook *book; /* whose scripts, limits and store these are; outlives the session */
+    struct rulebook *book; /* whose scripts, limits and store these are; the session is closed
+                              before the store is */
     const char *user;      /* for the log and audit lines: "unix:1000", "ann"; copied */
     const char *tenant;    /* of tide.query(..., { as = "user" }); NULL: none; copied */
     int64_t time_ms;       /* of one evaluation; 0: 60 s */

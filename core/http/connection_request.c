@@ -124,7 +124,7 @@ bool connection_submit(struct connection *connection, bool again)
     exchange->connection = connection;
     exchange->job.run = job_run;
     exchange->job.done = job_done;
-    exchange->job.client = connection->peer.client;
+    exchange->job.client = peer_line(&connection->peer, exchange->request.user);
     connection->job = true;
     connection->state = RUNNING;
     connection->deadline_ns = INT64_MAX;

@@ -40,3 +40,8 @@ void peer_from_address(struct peer *peer, const struct sockaddr_storage *name)
         peer->client = hash_of(NULL, 0);
     }
 }
+
+uint64_t peer_line(const struct peer *peer, const char *user)
+{
+    return user != NULL ? hash_of((const uint8_t *)user, strlen(user)) : peer->client;
+}

@@ -14,5 +14,7 @@ struct peer {
 
 /** @param name  as accept4 filled it */
 void peer_from_address(struct peer *peer, const struct sockaddr_storage *name);
+/** Who waits in one line: a user, else an address. @param user  NULL: unknown */
+uint64_t peer_line(const struct peer *peer, const char *user);
 
 #endif

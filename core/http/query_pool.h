@@ -1,8 +1,8 @@
 /* query_pool.h - a fixed number of threads that run queries off the event loops.
  *
  * Jobs wait in a bounded queue that is fair among clients: each has its own line (by a hash of its
- * address), and lines are served in turn, so one dashboard that asks a hundred questions does not
- * make others wait for all of them. */
+ * user's name or its address), and lines are served in turn, so one dashboard that asks a hundred
+ * questions does not make others wait for all of them. */
 #ifndef TIDE_HTTP_QUERY_POOL_H
 #define TIDE_HTTP_QUERY_POOL_H
 

@@ -121,6 +121,35 @@ describe("limits of queries", function()
     figure("40 hung up", tide.process:usage() - before)
   end)
 
+  it("and by user, where users are known, also behind one address", function()
+    local known = server.configured('return { listen = "127.0.0.1:PORT", query = { ' ..
+      'concurrency = 1 }, http = { users = { { user = "greedy", token = "token-of-the-greedy", roles = ' ..
+      '"read" }, { user = "modest", token = "token-of-the-modest", roles = "read" } } } }'):ready()
+    local function ask(connection, token, query)
+      connection:send("GET /api/v1/query?query=" .. escape(query) .. " HTTP/1.1\r\nHost: a\r\n" ..
+        "Authorization: Bearer " .. token .. "\r\n\r\n")
+    end
+    local greedy, slow = {}, "count(quantile_over_time(0.9, vector(1)[1h:1ms]))" -- 0.3 s each
+    for i = 1, 30 do
+      greedy[i] = known:connect(60)
+      ask(greedy[i], "token-of-the-greedy", slow)
+    end
+    local function waiting()
+      local text = known:request("GET", "/metrics", nil,
+        { Authorization = "Bearer token-of-the-modest" }).body
+      return tonumber(text:match("\ntidemark_query_waiting (%d+)"))
+    end
+    process.wait_for("a queue", 20, function() return waiting() > 20 end)
+    local modest = known:connect(60)
+    ask(modest, "token-of-the-modest", "1")
+    assert.equal(200, modest:answer().status)
+    assert.is_true(waiting() >= 18)
+    modest:close()
+    for i = 1, 30 do greedy[i]:close() end
+    assert.equal(0, known:stop())
+    process.remove(known.folder)
+  end)
+
   it("waiting counts as time: what cannot be in time is not begun", function()
     local greedy = {}
     for i = 1, 2 do

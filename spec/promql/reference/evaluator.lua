@@ -374,24 +374,50 @@ local function plain_decimal(value)
   end
 end
 
+-- 15.4: a heap of k samples with the worst on top, as Go's container/heap keeps one: which of equal
+-- samples has to leave is the heap's.
 local function pick(name, k, members)
-  local list = {}
-  for i, sample in ipairs(members) do list[i] = { sample = sample, at = i } end
-  if name ~= "limitk" then
-    table.sort(list, function(a, b)
-      local x, y = a.sample.value, b.sample.value
-      if x ~= x or y ~= y then
-        if x ~= x and y ~= y then return a.at < b.at end
-        return y ~= y
-      end
-      if x == y then return a.at < b.at end
-      if name == "topk" then return x > y end
-      return x < y
-    end)
+  local heap = {}
+  if name == "limitk" then
+    for i = 1, math.min(#members, k) do heap[i] = members[i] end
+    return heap
   end
-  local out = {}
-  for i = 1, math.min(#list, k) do out[i] = list[i].sample end
-  return out
+  k = math.floor(k)
+  local function worse(i, j)
+    local x, y = heap[i].value, heap[j].value
+    if x ~= x then return true end
+    if name == "topk" then return x < y end
+    return x > y
+  end
+  local function swap(i, j) heap[i], heap[j] = heap[j], heap[i] end
+  local function sink()
+    local i = 1
+    while 2 * i <= #heap do
+      local child = 2 * i
+      if child < #heap and worse(child + 1, child) then child = child + 1 end
+      if not worse(child, i) then return end
+      swap(i, child)
+      i = child
+    end
+  end
+  for _, sample in ipairs(members) do
+    if #heap < k then
+      heap[#heap + 1] = sample
+      local i = #heap
+      while i > 1 and worse(i, math.floor(i / 2)) do
+        swap(i, math.floor(i / 2))
+        i = math.floor(i / 2)
+      end
+    elseif k >= 1 then
+      local first, value = heap[1].value, sample.value
+      if name == "topk" and first < value or name == "bottomk" and first > value or
+        first ~= first and value == value then
+        heap[1] = sample
+        sink()
+      end
+    end
+  end
+  return heap
 end
 
 local function values_of(members)

@@ -130,6 +130,10 @@ return {
     -- How far an instant looks back for the newest sample of a series.
     -- (duration, 1ms to 30d)
     -- lookback = "5m",
+    -- The parts of PromQL that Prometheus hides behind options: experimental functions, limitk and
+    -- limit_ratio, arithmetic in durations, anchored, smoothed, fill.
+    -- ("off", "on")
+    -- experimental = "on",
     -- Queries that take longer are logged, and listed at /api/v1/status/queries; 0s: none.
     -- (duration, 0s to 1d)
     -- log_slower_than = "10s",

@@ -14,8 +14,8 @@
 #define DEFAULT_SEGMENT_BYTES ((size_t)64 << 20)
 #define DEFAULT_INTERVAL_MS 200
 #define RETRY_NS ((int64_t)100 * 1000000)
-/* Where no sync groups what comes meanwhile, writes are at least so far apart: an answer may wait so
- * long for company, a push after a pause does not. */
+/* Where no sync groups what comes meanwhile, writes are at least so far apart: an answer may wait
+ * so long for company, a push after a pause does not. */
 #define PACE_NS ((int64_t)500 * 1000)
 
 /* Where in a buffer a new segment begins. */

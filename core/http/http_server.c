@@ -76,6 +76,7 @@ void http_options_init(struct http_options *options)
         .query_max_points = 11000,
         .query_max_bytes = 64 << 10,
         .query_lookback_ms = 300000,
+        .query_experimental = true,
         .group_series = 100000,
         .version = "unknown",
     };
@@ -116,6 +117,7 @@ void http_options_configure(struct http_options *options, const struct config *c
     options->query_max_bytes = (size_t)config->query.max_length_bytes;
     options->tenant_label = config->tenants.label;
     options->query_lookback_ms = config->query.lookback_ms;
+    options->query_experimental = config->query.experimental != 0;
 }
 
 /* --- what all share ----------------------------------------------------------------------------

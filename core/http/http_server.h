@@ -54,6 +54,7 @@ struct http_options {
     size_t query_max_points; /* steps of a range query */
     size_t query_max_bytes;  /* of a query's text */
     int64_t query_lookback_ms;
+    bool query_experimental;         /* the experimental parts of PromQL, too */
     struct running_queries *running; /* where queries are listed; borrowed; may be NULL */
 
     const struct config *config; /* shown by status/config; borrowed; may be NULL */

@@ -15,7 +15,10 @@ static struct query_tree *parse(struct http_request *request, struct http_reply 
     struct http_text text;
     struct params params;
     struct error err;
+    struct promql_options options = {0};
 
+    if (!request->site->options.query_experimental)
+        promql_options_stable(&options);
     if (request_params(request, &params, &err) != 0) {
         http_reply_failure(reply, &err);
         return NULL;
@@ -27,8 +30,8 @@ static struct query_tree *parse(struct http_request *request, struct http_reply 
         http_reply_failure(reply, &err);
         return NULL;
     }
-    tree =
-        promql_parse(text.at != NULL ? text.at : "", text.len, NULL, request->site->regexes, &err);
+    tree = promql_parse(text.at != NULL ? text.at : "", text.len, &options, request->site->regexes,
+                        &err);
     if (tree == NULL) {
         error_note(&err, "invalid parameter \"query\"");
         http_reply_failure(reply, &err);

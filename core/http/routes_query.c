@@ -297,6 +297,8 @@ static void execute(struct http_request *request, struct http_reply *reply, stru
 
     rule_functions_begin(&functions, request->site->options.rules);
     options.functions = functions.set;
+    if (!request->site->options.query_experimental)
+        promql_options_stable(&options);
     query->added = &functions.added;
     tree = promql_parse(query->text, query->len, &options, query->regexes, &err);
     parsed_ns = clock_mono_ns(clock_system()) - start_ns;

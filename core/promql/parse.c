@@ -289,6 +289,14 @@ static int parse_query(struct parser *parser)
     return parser_check(parser, root);
 }
 
+void promql_options_stable(struct promql_options *options)
+{
+    options->no_experimental_functions = true;
+    options->no_duration_expressions = true;
+    options->no_extended_ranges = true;
+    options->no_fill = true;
+}
+
 struct query_tree *promql_parse(const char *text, size_t len, const struct promql_options *options,
                                 struct regex_cache *cache, struct error *err)
 {

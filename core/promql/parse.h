@@ -20,6 +20,9 @@ struct promql_options {
     const struct function_set *functions; /* besides the built-in ones; may be NULL */
 };
 
+/** Refuses what upstream hides behind options: experimental functions and aggregations, duration
+ * expressions, anchored and smoothed, fill. */
+void promql_options_stable(struct promql_options *options);
 /**
  * Parses and checks a query.
  *

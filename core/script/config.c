@@ -71,6 +71,7 @@ static const struct binding bindings[] = {
     BIND("query.max_length", WHOLE, query.max_length_bytes),
     BIND("query.concurrency", WHOLE, query.concurrency),
     BIND("query.lookback", MILLISECONDS, query.lookback_ms),
+    BIND("query.experimental", WHOLE, query.experimental),
     BIND("query.log_slower_than", MILLISECONDS, query.log_slower_than_ms),
     BIND("limits.future", MILLISECONDS, limits.future_ms),
     BIND("limits.labels_per_series", WHOLE, limits.labels_per_series),

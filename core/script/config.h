@@ -106,6 +106,7 @@ struct config_query {
     int64_t max_length_bytes; /* of the query's text */
     int64_t concurrency;
     int64_t lookback_ms;
+    int64_t experimental;       /* 0: not allowed */
     int64_t log_slower_than_ms; /* 0: none */
 };
 

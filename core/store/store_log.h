@@ -19,7 +19,7 @@ struct log_handover {
     uint64_t bytes;
     uint64_t samples;
     uint64_t records_lost;
-    uint64_t bytes_lost; /* damaged in the middle, or a torn tail */
+    uint64_t bytes_lost;   /* damaged in the middle, or a torn tail */
     uint64_t samples_lost; /* read, but of series that nobody knows */
     double seconds;        /* that it took */
     bool foreign;          /* heads.db was another: a checkpoint comes before anything is served */

@@ -129,6 +129,9 @@ return {
   { name = "query.lookback", type = "duration", default = "5m", min = "1ms", max = "30d",
     live = true,
     text = "How far an instant looks back for the newest sample of a series." },
+  { name = "query.experimental", type = "choice", default = "on", choices = { "off", "on" },
+    text = "The parts of PromQL that Prometheus hides behind options: experimental functions, " ..
+      "limitk and limit_ratio, arithmetic in durations, anchored, smoothed, fill." },
   { name = "query.log_slower_than", type = "duration", default = "10s", min = "0s", max = "1d",
     text = "Queries that take longer are logged, and listed at /api/v1/status/queries; 0s: none." },
 

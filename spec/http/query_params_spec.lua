@@ -110,3 +110,35 @@ describe("a query's parameters", function()
     assert.same({ { 1300, 5 } }, instant.samples.totalQueryableSamplesPerStep)
   end)
 end)
+
+describe("query.experimental", function()
+  it("off refuses what Prometheus hides behind options, in upstream's words", function()
+    local folder = process.folder()
+    local file = assert(io.open(folder .. "/config.lua", "w"))
+    file:write('return { query = { experimental = "off" } }\n')
+    file:close()
+    local tidemark = server.start(folder .. "/data", "--config", folder .. "/config.lua")
+    local function error_of(path, query)
+      local answer = tidemark:request("GET", path .. "?query=" .. escape(query))
+      return json.decode(answer.body).error, answer.status
+    end
+    for query, text in pairs {
+      ["mad_over_time(x[5m])"] = '1:1: parse error: function "mad_over_time" is not enabled',
+      ["limitk(1, x)"] = "1:1: parse error: limitk() is experimental and must be enabled with " ..
+        "--enable-feature=promql-experimental-functions",
+      ["x[5m * 2]"] = "1:3: parse error: experimental duration expression is not enabled",
+      ["rate(x[5m] anchored)"] =
+        "1:6: parse error: anchored modifier is experimental and not enabled",
+      ["x + fill(0) y"] =
+        "1:5: parse error: binop fill modifiers are experimental and not enabled",
+    } do
+      for _, path in ipairs { "/api/v1/query", "/api/v1/format_query" } do
+        local told, status = error_of(path, query)
+        assert.same({ 400, 'invalid parameter "query": ' .. text }, { status, told })
+      end
+    end
+    assert.is_nil((error_of("/api/v1/query", "rate(x[5m] offset -1m @ 5)")))
+    assert.equal(0, tidemark:stop())
+    process.remove(folder)
+  end)
+end)

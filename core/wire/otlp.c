@@ -32,6 +32,7 @@ struct decoder {
     struct buf info;     /* pairs: target_info's */
     struct buf point;    /* pairs: the point's attributes */
     struct buf name;     /* of the metric */
+    struct buf label;    /* an attribute's name */
     struct buf scratch;
     int64_t newest_ms; /* of the resource's points */
 };
@@ -115,14 +116,15 @@ static void put_pair(struct buf *out, const char *name, size_t name_len, const s
     label_pairs_put(out, name, name_len, (const char *)value->data, value->len);
 }
 
-static void put_attribute(struct buf *out, struct text key, const struct buf *value)
+/* The attribute whose value is in the decoder's scratch. */
+static void put_attribute(struct decoder *decoder, struct buf *out, struct text key)
 {
-    struct buf name = {0};
+    struct buf *name = &decoder->label;
 
-    otlp_put_label_name(&name, key.at, key.len);
-    if (name.len != 0)
-        put_pair(out, (const char *)name.data, name.len, value);
-    buf_destroy(&name);
+    name->len = 0;
+    otlp_put_label_name(name, key.at, key.len);
+    if (name->len != 0)
+        put_pair(out, (const char *)name->data, name->len, &decoder->scratch);
 }
 
 static bool is_key(struct text key, const char *name)
@@ -154,7 +156,7 @@ static bool read_resource(struct decoder *decoder, const uint8_t *bytes, size_t 
         else if (is_key(key, "service.instance.id"))
             put_pair(&decoder->resource, "instance", 8, &decoder->scratch);
         else
-            put_attribute(&decoder->info, key, &decoder->scratch);
+            put_attribute(decoder, &decoder->info, key);
     }
     if (space.len != 0 && service.len != 0)
         buf_putc(&space, '/');
@@ -313,7 +315,7 @@ static bool read_point(struct decoder *decoder, const struct metric *metric,
 
             if (!read_attribute(decoder, &field, &key))
                 return false;
-            put_attribute(&decoder->point, key, &decoder->scratch);
+            put_attribute(decoder, &decoder->point, key);
         } else if (protobuf_is(&field, 3, PROTOBUF_FIXED64)) {
             if (field.value != 0)
                 point->time_ms = (int64_t)(field.value / 1000000);
@@ -533,6 +535,7 @@ int otlp_decode(const uint8_t *body, size_t len, struct push *push, struct batch
     buf_destroy(&decoder.info);
     buf_destroy(&decoder.point);
     buf_destroy(&decoder.name);
+    buf_destroy(&decoder.label);
     buf_destroy(&decoder.scratch);
     if (decoder.over_budget)
         return error_set(err, ERR_LIMIT, "the labels of this request unfold to too many bytes");

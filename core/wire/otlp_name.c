@@ -129,8 +129,12 @@ void otlp_put_metric_name(struct buf *out, const char *name, size_t len, const c
 
 void otlp_put_label_name(struct buf *out, const char *key, size_t len)
 {
+    uint8_t *to;
+
     if (len != 0 && key[0] >= '0' && key[0] <= '9')
         buf_puts(out, "key_");
+    to = buf_reserve(out, len);
     for (size_t i = 0; i < len; i++)
-        buf_putc(out, is_word_byte(key[i]) ? key[i] : '_');
+        to[i] = (uint8_t)(is_word_byte(key[i]) ? key[i] : '_');
+    out->len += len;
 }

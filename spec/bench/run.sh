@@ -73,6 +73,18 @@ while [ $round -lt "$rounds" ]; do
   bench_tidemark
   round=$((round + 1))
 done
+echo "== server: each push format, 20000 series x 50 scrapes after 10, one sample a line"
+for format in remote_write remote_write2 text influx jsonl otlp; do
+  rm -rf "$work/data"
+  "$build/tidemark" serve --data "$work/data" --listen 127.0.0.1:19201 --retention forever \
+    --log-level error 2>"$work/log" &
+  server=$!
+  wait_for http://127.0.0.1:19201/-/ready
+  "$build/bench/load" --host 127.0.0.1 --port 19201 --format "$format" --series 20000 \
+    --scrapes 60 --warmup 10 --pid "$server" --verify --name "$format" |
+    sed -n "s/^server/$format/p; s/^counted back/$format/p"
+  stop
+done
 if [ "${1:-}" = peers ]; then
   echo "== side by side"
   luajit spec/bench/side_by_side.lua

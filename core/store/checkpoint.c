@@ -221,7 +221,11 @@ static int capture_series(struct store *store, struct series *series, struct cap
     struct heads_file file = {series->file_chunks, series->mtime_ns, series->tail_first_ms,
                               series->last_ms};
 
+    uint32_t chunks = series->chunk_count - series->persisted + series_has_head(series);
+
     heads_capture_series(store, series, &file, false, &capture->heads);
+    for (uint32_t i = 0; i < chunks; i++)
+        store_observe(&store->checkpoint_chunks, chunks);
     if (series->dirty) {
         series->dirty = false;
         gauge_count(&store->counters.dirty_series, -1);
@@ -299,12 +303,9 @@ static int capture_all(struct store *store, struct capture *capture, struct erro
 static void note_checkpoint(struct store *store, const struct volume_stat *stat, int64_t took_ns,
                             uint64_t series)
 {
-    struct summary *seconds = __atomic_load_n(&store->checkpoint_seconds, __ATOMIC_ACQUIRE);
-
     gauge_put(&store->counters.checkpoint_ns, (uint64_t)took_ns);
     gauge_put(&store->counters.checkpoint_bytes, stat->size);
-    if (seconds != NULL)
-        summary_observe(seconds, (double)took_ns / 1e9);
+    store_observe(&store->checkpoint_seconds, (double)took_ns / 1e9);
     log_debug("checkpoint written", "series=%" PRIu64 " bytes=%" PRIu64 " took_ms=%" PRId64, series,
               stat->size, took_ns / 1000000);
 }

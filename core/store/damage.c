@@ -44,6 +44,8 @@ bool damage_list_put(struct damage_list *list, uint64_t fp, const char *text)
         }
     }
     lock_release(&list->leaf_lock);
+    if (!done)
+        __atomic_add_fetch(&list->dropped, 1, __ATOMIC_RELAXED);
     return done;
 }
 

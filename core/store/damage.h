@@ -23,6 +23,7 @@ struct damage_list {
     struct lock leaf_lock; /* guards the rest */
     struct damage_item *items;
     size_t count;
+    uint64_t dropped; /* atomic; there was no room for them: they are found again */
 };
 
 void damage_list_init(struct damage_list *list);

@@ -82,8 +82,12 @@ struct store {
     struct block_cache cache;
     struct store_counters counters;
     struct querier querier;
-    struct summary *checkpoint_seconds; /* atomic; NULL without a registry, as the next one */
-    struct histogram *chunks_persisted; /* a write to a series file */
+    struct summary *checkpoint_seconds;  /* atomic; NULL without a registry, as the next one */
+    struct histogram *chunks_persisted;  /* a write to a series file */
+    struct summary *checkpoint_chunks;   /* chunks of a series, once per chunk */
+    struct summary *maintain_seconds[2]; /* of a series in memory, of an archived one */
+    struct summary *index_sizes;         /* label sets in a write of the index */
+    struct summary *index_seconds;
 
     struct folder *folder;       /* folder.h; NULL: memory only */
     struct persist_queue *queue; /* NULL: memory only */
@@ -105,6 +109,15 @@ struct store {
     int throttled;                   /* atomic: appends get ERR_BUSY until memory is free again */
     int read_only;                   /* atomic: appends are refused with ERR_IO */
 };
+
+/** Observes if somebody shows it. */
+static inline void store_observe(struct summary *const *summary, double value)
+{
+    struct summary *shown = __atomic_load_n(summary, __ATOMIC_ACQUIRE);
+
+    if (shown != NULL)
+        summary_observe(shown, value);
+}
 
 static inline void gauge_count(uint64_t *gauge, int64_t by)
 {

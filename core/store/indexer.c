@@ -162,6 +162,8 @@ int index_flush(struct store *store, bool all, struct error *err)
 {
     struct index_write write = {.store = store};
     struct label_changes changes = {0};
+    int64_t begin_ns = clock_mono_ns(clock_system());
+    size_t due = label_table_changes_due(&store->labels);
     int result;
 
     label_table_take_changes(&store->labels, all, &changes);
@@ -175,6 +177,13 @@ int index_flush(struct store *store, bool all, struct error *err)
     if (result != 0) {
         label_table_return_changes(&store->labels, &changes);
         counter_add(&store->counters.inconsistencies, 1);
+        /* A table that is damaged on disk does not heal by itself: the next start makes it anew. */
+        if (err->code == ERR_CORRUPT)
+            __atomic_store_n(&store->folder->inconsistent, 1, __ATOMIC_RELAXED);
+    } else if (due != 0) {
+        store_observe(&store->index_sizes, (double)due);
+        store_observe(&store->index_seconds,
+                      (double)(clock_mono_ns(clock_system()) - begin_ns) / 1e9);
     }
     label_index_batch_destroy(&write.batch);
     label_changes_destroy(&changes);

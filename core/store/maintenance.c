@@ -240,6 +240,7 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
     lock_release(&stripe->stripe_lock);
     for (size_t i = 0; i < duties.count && result == 0; i++) {
         const struct duty *duty = &duties.items[i];
+        int64_t begin_ns = clock_mono_ns(clock_system());
         const char *by;
         int64_t from_ms = keep_from(store, retention_of(store, duty, &by));
 
@@ -247,6 +248,8 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
             counter_add(&store->counters.drops_held, 1);
         else if (duty->first_ms < from_ms)
             result = retention_drop(store, duty->fp, from_ms, by, err);
+        store_observe(&store->maintain_seconds[duty->archived],
+                      (double)(clock_mono_ns(clock_system()) - begin_ns) / 1e9);
     }
     if (result == 0)
         result = note_idle(store, &duties, err);

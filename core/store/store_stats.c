@@ -174,10 +174,11 @@ static void show(struct metrics *metrics, enum metric_type type, const char *nam
     metrics_callback(metrics, type, name, help, labels, read_gauge, value);
 }
 
-static void show_series_ops(struct metrics *metrics, struct store_counters *counters)
+static void show_series_ops(struct store *store, struct metrics *metrics)
 {
     static const char name[] = PREFIX "series_ops_total";
     static const char help[] = "The total number of series operations by their type.";
+    struct store_counters *counters = &store->counters;
 
     show(metrics, METRIC_COUNTER, name, help, "type=\"create\"", &counters->series_created);
     show(metrics, METRIC_COUNTER, name, help, "type=\"archive\"", &counters->series_archived);
@@ -196,6 +197,8 @@ static void show_series_ops(struct metrics *metrics, struct store_counters *coun
          &counters->quarantined);
     show(metrics, METRIC_COUNTER, name, help, "type=\"quarantine_failed\"",
          &counters->quarantine_failed);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"quarantine_dropped\"",
+         &store->damage.dropped);
 }
 
 static void show_chunk_ops(struct metrics *metrics, struct store_counters *counters)
@@ -206,6 +209,16 @@ static void show_chunk_ops(struct metrics *metrics, struct store_counters *count
     show(metrics, METRIC_COUNTER, name, help, "type=\"create\"", &counters->chunks_created);
     show(metrics, METRIC_COUNTER, name, help, "type=\"persist\"", &counters->chunks_persisted);
     show(metrics, METRIC_COUNTER, name, help, "type=\"drop\"", &counters->chunks_dropped);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"evict\"", &counters->chunks_evicted);
+    show(metrics, METRIC_COUNTER, name, help, "type=\"load\"", &counters->chunks_loaded);
+}
+
+/* Descriptors are not kept apart from their chunks here. */
+static void show_descriptor_ops(struct metrics *metrics, struct store_counters *counters)
+{
+    static const char name[] = PREFIX "chunkdesc_ops_total";
+    static const char help[] = "The total number of chunk descriptor operations by their type.";
+
     show(metrics, METRIC_COUNTER, name, help, "type=\"evict\"", &counters->chunks_evicted);
     show(metrics, METRIC_COUNTER, name, help, "type=\"load\"", &counters->chunks_loaded);
 }
@@ -282,6 +295,68 @@ static void show_background(struct store *store, struct metrics *metrics)
                                        "The number of chunks persisted per series.", "", sizes,
                                        TIDE_COUNT(sizes)),
                      __ATOMIC_RELEASE);
+}
+
+/* As the original's: the part of chunks that wait, times how full memory is; 1 at most. */
+static double read_urgency(void *ctx)
+{
+    struct store *store = ctx;
+    double waiting = (double)gauge_read(&store->counters.chunks_to_persist);
+    double chunks = (double)gauge_read(&store->counters.chunks);
+    double score;
+
+    if (waiting == 0 || chunks == 0)
+        return 0;
+    score = waiting / chunks * read_memory(store) / read_target(store);
+    return score < 1 ? score : 1;
+}
+
+/* What the original's queue held before pushes had to wait for it; here they never do. */
+static double read_index_capacity(void *ctx)
+{
+    (void)ctx;
+    return 262144;
+}
+
+/* The index in memory has no entries of series that are gone. */
+static double read_never(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void show_summary(struct summary **at, struct metrics *metrics, const char *name,
+                         const char *help, const char *labels, bool quantiles)
+{
+    __atomic_store_n(at, metrics_summary(metrics, name, help, labels, quantiles), __ATOMIC_RELEASE);
+}
+
+static void show_summaries(struct store *store, struct metrics *metrics)
+{
+    static const char maintain[] = PREFIX "maintain_series_duration_seconds";
+    static const char help[] = "The duration in seconds it took to perform maintenance on a series "
+                               "that needed some.";
+
+    show_summary(&store->maintain_seconds[0], metrics, maintain, help, "location=\"memory\"", true);
+    show_summary(&store->maintain_seconds[1], metrics, maintain, help, "location=\"archived\"",
+                 true);
+    show_summary(&store->checkpoint_chunks, metrics, PREFIX "checkpoint_series_chunks_written",
+                 "The number of chunk written per series while checkpointing open chunks and "
+                 "chunks yet to be persisted.",
+                 "", false);
+    show_summary(&store->index_sizes, metrics, PREFIX "indexing_batch_sizes",
+                 "The sizes of batches of label sets that were written to the index.", "", true);
+    show_summary(&store->index_seconds, metrics, PREFIX "indexing_batch_duration_seconds",
+                 "The duration in seconds of writes to the index.", "", true);
+    metrics_callback(metrics, METRIC_GAUGE, PREFIX "indexing_queue_capacity",
+                     "The capacity of the original's indexing queue.", "", read_index_capacity,
+                     store);
+    metrics_callback(metrics, METRIC_GAUGE, PREFIX "persistence_urgency_score",
+                     "A score of urgency to persist chunks, 0 is least urgent, 1 most.", "",
+                     read_urgency, store);
+    metrics_callback(metrics, METRIC_COUNTER, PREFIX "non_existent_series_matches_total",
+                     "How often a non-existent series was found by label matching.", "", read_never,
+                     store);
 }
 
 static double read_held(void *ctx)
@@ -389,8 +464,10 @@ void store_show_metrics(struct store *store)
     show_background(store, metrics);
     show_late(metrics, counters);
     show_removal(store, metrics);
-    show_series_ops(metrics, counters);
+    show_series_ops(store, metrics);
     show_chunk_ops(metrics, counters);
+    show_descriptor_ops(metrics, counters);
+    show_summaries(store, metrics);
     show(metrics, METRIC_COUNTER, "tidemark_unreadable_chunks_total",
          "Chunks that were skipped because they cannot be read.", "", &counters->chunks_bad);
     show(metrics, METRIC_COUNTER, "tidemark_label_cache_misses_total",

@@ -144,6 +144,8 @@ int64_t sandbox_deadline_ns(const struct sandbox *sandbox)
     return sandbox->deadline_ns;
 }
 
+static void watchdog_notice(struct sandbox *sandbox);
+
 int64_t sandbox_pause(struct sandbox *sandbox)
 {
     int64_t left_ns = sandbox->deadline_ns != 0 ? TIDE_MAX(sandbox->deadline_ns - now_ns(), 1) : 0;
@@ -155,6 +157,8 @@ int64_t sandbox_pause(struct sandbox *sandbox)
 void sandbox_resume(struct sandbox *sandbox, int64_t paused)
 {
     __atomic_store_n(&sandbox->deadline_ns, paused != 0 ? now_ns() + paused : 0, __ATOMIC_RELEASE);
+    if (sandbox->watchdog != NULL)
+        watchdog_notice(sandbox);
 }
 
 void *sandbox_owner(lua_State *L)
@@ -433,7 +437,6 @@ static int report(struct sandbox *sandbox, struct error *err)
 static void watchdog_add(struct watchdog *watchdog, struct sandbox *sandbox);
 static void watchdog_remove(struct watchdog *watchdog, struct sandbox *sandbox);
 static int adopt_thread(struct sandbox *sandbox, struct error *err);
-static void watchdog_notice(struct sandbox *sandbox);
 
 /* From now on, but never later than what runs around it. */
 static int64_t deadline_of(const struct sandbox *sandbox, int64_t time_ns)

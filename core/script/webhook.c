@@ -12,7 +12,8 @@
 #define LONGEST_WAIT_NS ((int64_t)60 * 1000 * 1000 * 1000)
 
 struct webhook {
-    char *url; /* constant, as the next */
+    char *url;   /* constant, as the next two; may hold a password */
+    char *shown; /* the same without user and password */
     int64_t timeout_ms;
     struct thread thread;
     uint64_t sent;    /* atomic, as the next two: alerts */
@@ -101,7 +102,7 @@ static bool post(struct webhook *webhook, const struct buf *body, size_t alerts)
         return true;
     }
     add(&webhook->failed, 1);
-    log_warn_limited("alerts were not taken", "url=%s alerts=%zu error=\"%s\"", webhook->url,
+    log_warn_limited("alerts were not taken", "url=%s alerts=%zu error=\"%s\"", webhook->shown,
                      alerts, err.text);
     if (status >= 400 && status < 500 && status != 408 && status != 429) {
         add(&webhook->dropped, alerts); /* asking again would not help */
@@ -155,6 +156,23 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* "http://user:password@host/" as "http://host/": for logs and metrics. */
+static char *without_password(const char *url)
+{
+    const char *host = strstr(url, "://"), *end, *at;
+    struct buf shown = {0};
+    char *copy;
+
+    host = host != NULL ? host + 3 : url;
+    end = host + strcspn(host, "/?#");
+    at = memrchr(host, '@', (size_t)(end - host));
+    buf_append(&shown, url, (size_t)(host - url));
+    buf_puts(&shown, at != NULL ? at + 1 : host);
+    copy = mem_dup(shown.data, shown.len);
+    buf_destroy(&shown);
+    return copy;
+}
+
 static void show(struct webhook *webhook, struct metrics *metrics)
 {
     struct buf labels = {0};
@@ -170,7 +188,7 @@ static void show(struct webhook *webhook, struct metrics *metrics)
     };
 
     buf_puts(&labels, "url=");
-    labels_quote(&labels, webhook->url, strlen(webhook->url));
+    labels_quote(&labels, webhook->shown, strlen(webhook->shown));
     buf_putc(&labels, '\0');
     for (size_t i = 0; i < TIDE_COUNT(counters); i++)
         metrics_callback(metrics, METRIC_COUNTER, counters[i].name, counters[i].help,
@@ -184,6 +202,7 @@ struct webhook *webhook_start(const char *url, int64_t timeout_ms, struct metric
     struct webhook *webhook = mem_zalloc(1, sizeof(*webhook));
 
     webhook->url = mem_dup(url, strlen(url));
+    webhook->shown = without_password(url);
     webhook->timeout_ms = timeout_ms;
     webhook->ring = mem_zalloc(WEBHOOK_QUEUE, sizeof(*webhook->ring));
     lock_init(&webhook->leaf_lock);
@@ -212,5 +231,6 @@ void webhook_stop(struct webhook *webhook)
     cond_destroy(&webhook->arrived);
     lock_destroy(&webhook->leaf_lock);
     mem_free(webhook->url);
+    mem_free(webhook->shown);
     mem_free(webhook);
 }

@@ -170,7 +170,8 @@ describe("an alert", function()
           return { text = alert.labels.room .. " " .. alert.value }
         end })
       tide.record("fine", { expr = "vector(1)", every = "1s" })]],
-      "--set", "alerts.webhooks=" .. hook.url, "--set", "alerts.url=http://tide.example")
+      "--set", "alerts.webhooks=" .. hook.url:gsub("//", "//me:secret@"),
+      "--set", "alerts.url=http://tide.example")
     push 'celsius{room="attic"} 35\ncelsius{room="cellar"} 12\n'
     local function alert(name)
       for _, rule in ipairs(get("/api/v1/rules?type=alert").groups[1].rules) do
@@ -219,8 +220,10 @@ describe("an alert", function()
     assert.same({}, get("/api/v1/alerts").alerts)
     assert.equal(0, #query 'ALERTS{alertname="TooHot"}')
     local _, metrics = nil, one:request("GET", "/metrics").body
-    assert.is_truthy(metrics:find("tidemark_webhook_posts_failed_total{[^}]*} 2\n"), metrics:match(
-      "tidemark_webhook[^\n]*"))
+    assert.is_truthy(metrics:find('tidemark_webhook_posts_failed_total{url="' .. hook.url ..
+      '"} 2\n', 1, true), metrics:match("tidemark_webhook[^\n]*"))
+    assert.is_nil(metrics:find("secret", 1, true))
+    assert.is_nil(one.process:output():find("secret", 1, true))
   end)
 end)
 

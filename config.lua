@@ -193,8 +193,8 @@ return {
 
   -- Where alerts of scripts are told.
   alerts = {
-    -- URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts), with
-    -- commas between. Empty: none.
+    -- URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts, with
+    -- USER:PASSWORD@ before the host if it asks), with commas between. Empty: none.
     -- (path)
     -- webhooks = "",
     -- Time for one post of alerts; what is not taken is tried again.

@@ -284,10 +284,18 @@ local function print_keys(values, comment, prefix, section_comment)
   return concat(out, "\n") .. "\n"
 end
 
+-- Users and passwords of URLs are nobody's business: a configuration is shown to people and pages.
+local function without_passwords(values)
+  return setmetatable({}, { __index = function(_, name)
+    local value = values[name]
+    return type(value) == "string" and (gsub(value, "://[^/@%s]*@", "://")) or value
+  end })
+end
+
 --- The effective configuration as config.lua, each value with its origin.
 function config.print(values, origins)
   return "-- The effective configuration of Tidemark.\n" ..
-    print_keys(values, function(key)
+    print_keys(without_passwords(values), function(key)
       return {}, (gsub(origins[key.name] or "default", "[%c]", " "))
     end, "", function() return {} end)
 end

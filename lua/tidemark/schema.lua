@@ -178,8 +178,8 @@ return {
 
   { section = "alerts", text = "Where alerts of scripts are told." },
   { name = "alerts.webhooks", type = "path", default = "",
-    text = "URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts), " ..
-      "with commas between. Empty: none." },
+    text = "URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts, with " ..
+      "USER:PASSWORD@ before the host if it asks), with commas between. Empty: none." },
   { name = "alerts.timeout", type = "duration", default = "10s", min = "100ms", max = "10m",
     text = "Time for one post of alerts; what is not taken is tried again." },
   { name = "alerts.resend", type = "duration", default = "1m", min = "1s", max = "1d",

@@ -417,4 +417,13 @@ describe("the schema", function()
       assert.is_nil(units.size(text), text)
     end
   end)
+
+  it("does not print passwords of URLs", function()
+    local pipe = io.popen("env -u LD_PRELOAD " .. (os.getenv("BUILD") or "build") ..
+      "/tidemark config --print --set alerts.webhooks=http://me:secret@a/x,http://b:1/y")
+    local text = pipe:read("*a")
+    pipe:close()
+    assert.is_truthy(text:find('webhooks = "http://a/x,http://b:1/y"', 1, true), text)
+    assert.is_nil(text:find("secret", 1, true))
+  end)
 end)

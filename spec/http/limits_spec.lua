@@ -123,8 +123,9 @@ describe("limits of queries", function()
 
   it("and by user, where users are known, also behind one address", function()
     local known = server.configured('return { listen = "127.0.0.1:PORT", query = { ' ..
-      'concurrency = 1 }, http = { users = { { user = "greedy", token = "token-of-the-greedy", roles = ' ..
-      '"read" }, { user = "modest", token = "token-of-the-modest", roles = "read" } } } }'):ready()
+      'concurrency = 1 }, http = { users = { { user = "greedy", token = ' ..
+      '"token-of-the-greedy", roles = "read" }, { user = "modest", token = ' ..
+      '"token-of-the-modest", roles = "read" } } } }'):ready()
     local function ask(connection, token, query)
       connection:send("GET /api/v1/query?query=" .. escape(query) .. " HTTP/1.1\r\nHost: a\r\n" ..
         "Authorization: Bearer " .. token .. "\r\n\r\n")

@@ -109,6 +109,14 @@ struct volume {
      * with two names is copied before the next append to it. */
     int (*share)(struct volume *volume, const char *from, const char *to, struct error *err);
     /**
+     * Files that have two names get content of their own, many with one sync, where each append
+     * would take two for itself. Others, and missing ones, are left alone. May be NULL.
+     *
+     * @return 0, or -1 with err: IO (some may be done; append does the rest)
+     */
+    int (*unshare)(struct volume *volume, const char *const *names, size_t count,
+                   struct error *err);
+    /**
      * Calls visit for each name of a folder ("" is the top), in any order, with size and time.
      *
      * @return 0, or -1 with err: NOT_FOUND, IO, or what visit returned -1 with

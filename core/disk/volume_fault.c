@@ -281,6 +281,18 @@ static int fault_share(struct volume *volume, const char *from, const char *to, 
     return self->inner->share(self->inner, from, to, err);
 }
 
+static int fault_unshare(struct volume *volume, const char *const *names, size_t count,
+                         struct error *err)
+{
+    struct fault_volume *self = self_of(volume);
+
+    if (self->inner->unshare == NULL)
+        return 0;
+    FAULT(self, FAULT_RENAME, "unshare", names[0],
+          self->inner->unshare(self->inner, names, count, err));
+    return self->inner->unshare(self->inner, names, count, err);
+}
+
 static int fault_sync(struct volume *volume, const char *name, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
@@ -430,6 +442,7 @@ struct volume *volume_fault_new(struct volume *inner)
                                    .make_folder = fault_make_folder,
                                    .move = fault_move,
                                    .share = fault_share,
+                                   .unshare = fault_unshare,
                                    .list = fault_list,
                                    .sync = fault_sync,
                                    .sync_folder = fault_sync_folder,

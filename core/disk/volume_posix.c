@@ -329,6 +329,52 @@ static int share(struct volume *volume, const char *from, const char *to, struct
     return copy_file(self, from, to, err); /* no links here, or too many of them */
 }
 
+/* A copy beside the file, not synced yet; NULL in *writer: it has one name only. */
+static int begin_unshare(struct posix_volume *self, const char *name, struct volume_writer **writer,
+                         struct error *err)
+{
+    struct stat st;
+
+    *writer = NULL;
+    if (fstatat(self->base_fd, name, &st, 0) != 0)
+        return errno == ENOENT ? 0 : error_set_errno(err, "cannot stat %s", name);
+    if (st.st_nlink < 2)
+        return 0;
+    *writer = posix_writer_new(self->base_fd, name, err);
+    if (*writer == NULL)
+        return -1;
+    if ((*writer)->copy(*writer, name, 0, (uint64_t)st.st_size, err) == 0 &&
+        (*writer)->finish(*writer, false, err) == 0)
+        return 0;
+    (*writer)->discard(*writer);
+    *writer = NULL;
+    return -1;
+}
+
+static int unshare_all(struct volume *volume, const char *const *names, size_t count,
+                       struct error *err)
+{
+    struct posix_volume *self = self_of(volume);
+    struct volume_writer **writers = mem_zalloc(count + 1, sizeof(struct volume_writer *));
+    size_t begun = 0;
+    int status = 0;
+
+    for (size_t i = 0; i < count && status == 0; i++) {
+        status = begin_unshare(self, names[i], &writers[begun], err);
+        begun += writers[begun] != NULL;
+    }
+    if (status == 0 && begun != 0)
+        status = volume->sync_all(volume, err);
+    for (size_t i = 0; i < begun; i++) {
+        if (status != 0)
+            writers[i]->discard(writers[i]);
+        else
+            status = writers[i]->publish(writers[i], false, NULL, err);
+    }
+    mem_free(writers);
+    return status;
+}
+
 /* --- durability ---------------------------------------------------------------------------------
  */
 
@@ -520,6 +566,7 @@ static const struct volume posix_functions = {
     .make_folder = make_folder,
     .move = move,
     .share = share,
+    .unshare = unshare_all,
     .list = list,
     .sync = sync_file,
     .sync_folder = sync_folder,

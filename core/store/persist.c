@@ -253,6 +253,31 @@ static void note_sync_failure(struct store *store, const struct error *err)
     __atomic_store_n(&store->read_only, 1, __ATOMIC_RELAXED);
 }
 
+/* What a snapshot or the trash shares gets a copy of its own, all with one sync; one by one in the
+ * appends that took hundreds of times as long. */
+static void unshare_round(struct store *store, const struct persist_work *work)
+{
+    struct volume *volume = store->folder->volume;
+    char(*names)[SERIES_FILE_NAME_BYTES] = mem_alloc(work->count * sizeof(*names));
+    const char **list = mem_alloc(work->count * sizeof(*list));
+    struct error problem;
+    size_t count = 0;
+
+    for (size_t i = 0; i < work->count; i++) {
+        if (work->items[i].expected == 0)
+            continue; /* there is no file yet */
+        series_file_name(names[count], work->items[i].fp);
+        list[count] = names[count];
+        count++;
+    }
+    if (count != 0 && volume->unshare != NULL &&
+        volume->unshare(volume, list, count, &problem) != 0)
+        log_warn_limited("shared series files could not be copied together: each append does it",
+                         "problem=\"%s\"", problem.text);
+    mem_free(list);
+    mem_free(names);
+}
+
 static int write_round(struct store *store, struct persist_work *work, struct error *err)
 {
     struct error problem;
@@ -263,6 +288,7 @@ static int write_round(struct store *store, struct persist_work *work, struct er
         return -1;
 
     qsort(work->items, work->count, sizeof(*work->items), compare_items);
+    unshare_round(store, work);
     for (size_t i = 0; i < work->count; i++) {
         if (write_item(store, &work->items[i], &problem) == 0)
             continue;

@@ -312,6 +312,13 @@ static const char *end_of_token(const struct parser *parser)
     return p;
 }
 
+/* vmctl writes NaN and +Inf as Go prints them, without quotes. */
+static bool begins_number(char c)
+{
+    return c == '-' || c == '+' || (c & 0xf0) == 0x30 || c == 'N' || c == 'n' || c == 'I' ||
+           c == 'i';
+}
+
 static bool parse_value(struct parser *parser, double *value)
 {
     const char *token_end;
@@ -331,7 +338,7 @@ static bool parse_value(struct parser *parser, double *value)
     token_end = end_of_token(parser);
     if (token_end - parser->at == 4 && memcmp(parser->at, "null", 4) == 0)
         *value = bits_double(SAMPLE_NAN_BITS);
-    else if (token_end == parser->at || (*parser->at != '-' && (*parser->at & 0xf0) != 0x30) ||
+    else if (token_end == parser->at || !begins_number(*parser->at) ||
              !decimal_parse(parser->at, token_end, value))
         return fail(parser, "expected a number");
     parser->at = token_end;

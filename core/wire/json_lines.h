@@ -3,9 +3,9 @@
  *     {"metric":{"__name__":"up","job":"a"},"values":[0,1],"timestamps":[1549891472010,...]}
  *
  * One object a line, times in milliseconds; null is NaN, "Infinity", "-Infinity" and "NaN" may be
- * strings, and so may "StaleNaN", our own word for a staleness marker. Keys come in any order,
- * unknown ones are skipped. The parser is our own because a line goes straight into a batch: cJSON
- * makes a node of 64 bytes of every number first. */
+ * strings or (as vmctl writes them) bare words, and so may "StaleNaN", our own word for a staleness
+ * marker. Keys come in any order, unknown ones are skipped. The parser is our own because a line
+ * goes straight into a batch: cJSON makes a node of 64 bytes of every number first. */
 #ifndef TIDE_WIRE_JSON_LINES_H
 #define TIDE_WIRE_JSON_LINES_H
 

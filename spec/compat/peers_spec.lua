@@ -79,6 +79,18 @@ remote_write:
 remote_read: [{url: 'http://127.0.0.1:%d/api/v1/read', read_recent: true}]
 ]]):format(port))
     local read, count = peers.samples(reader_port, SELECTOR .. "[30s]", at)
+    -- Series of many chunks, with gaps and values of all kinds.
+    local lines = {}
+    for i = 1, 9000 do
+      lines[i] = ('long{s="%d"} %.17g %d\n'):format(i % 3, i % 7 == 0 and 1 / i or i % 50,
+        (at - 3000) * 1000 + math.floor(i / 3) * 900 + (i % 11) * 7)
+    end
+    peers.write_file(folder .. "/long", table.concat(lines))
+    assert.equal(204, select(2, peers.curl(("--data-binary @%s/long http://127.0.0.1:%d" ..
+      "/api/v1/import/prometheus"):format(folder, port))))
+    local long, long_count = peers.samples(port, "long[1h]", at)
+    assert.equal(9000, long_count)
+    assert.same(long, (peers.samples(reader_port, "long[1h]", at)))
     reader:kill()
     no_problems(reader)
     assert.same(theirs, read)

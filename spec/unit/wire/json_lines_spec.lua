@@ -29,11 +29,11 @@ describe("JSON lines", function()
 
   it("carry NaN and infinities as null and strings", function()
     local got = decode('{"metric":{"__name__":"a"},"values":[null,"NaN","Infinity","-Infinity",' ..
-      '"+Inf"],"timestamps":[1,2,3,4,5]}')
+      '"+Inf",NaN,+Inf,-Inf],"timestamps":[1,2,3,4,5,6,7,8]}')
     local bits = {}
-    for i = 1, 5 do bits[i] = got.series[1][i].bits end
+    for i = 1, 8 do bits[i] = got.series[1][i].bits end
     assert.same({ "7ff8000000000001", "7ff8000000000001", "7ff0000000000000", "fff0000000000000",
-      "7ff0000000000000" }, bits)
+      "7ff0000000000000", "7ff8000000000001", "7ff0000000000000", "fff0000000000000" }, bits)
   end)
 
   it("have JSON's escapes in labels", function()
@@ -90,8 +90,10 @@ describe("JSON lines", function()
       'a second array of samples at column 36: "[2],"timestamps":[1]}"',
     ['{"metric":{},"values":[0x1],"timestamps":[1]}'] =
       'expected a number at column 24: "0x1],"timestamps":[1]}"',
-    ['{"metric":{},"values":[NaN],"timestamps":[1]}'] =
-      'expected a number at column 24: "NaN],"timestamps":[1]}"',
+    ['{"metric":{},"values":[Nan1],"timestamps":[1]}'] =
+      'expected a number at column 24: "Nan1],"timestamps":[1]}"',
+    ['{"metric":{},"values":[nope],"timestamps":[1]}'] =
+      'expected a number at column 24: "nope],"timestamps":[1]}"',
     ['{"metric":{},"values":[1],"timestamps":["now"]}'] =
       'expected a time in milliseconds at column 41: ""now"]}"',
     ['{"metric":{},"values":[1],"timestamps":[1]} x'] =

@@ -95,8 +95,8 @@ return {
   { section = "wal", text = "The write-ahead log: what was answered survives a crash." },
   { name = "wal.sync", type = "choice", default = "interval",
     choices = { "off", "never", "interval", "always" },
-    text = "When a push is answered: once its record is synced (always: survives loss of power), " ..
-      "once it is written, with a sync soon after (interval) or none (never): both survive a " ..
+    text = "When a push is answered: once its record is synced (always: survives loss of " ..
+      "power), once it is written, with a sync soon after (interval) or none (never): both survive a " ..
       "crash of the process. off: no log, a crash loses what came after the last checkpoint." },
   { name = "wal.interval", type = "duration", default = "200ms", min = "1ms", max = "1m",
     text = 'Longest time from a write to its sync, with wal.sync "interval".' },
@@ -114,8 +114,8 @@ return {
     live = true,
     text = "Samples that one query may hold in memory (422 beyond)." },
   { name = "query.memory", type = "size", default = "4GiB", min = "1MiB", max = "64TiB",
-    text = "Memory of the samples that all queries hold together, answers that were not read yet " ..
-      "included; the query that would need more fails (503)." },
+    text = "Memory of the samples that all queries hold together, answers that were not read " ..
+      "yet included; the query that would need more fails (503)." },
   { name = "query.max_points", type = "integer", default = 11000, min = 1, max = 1e9, live = true,
     text = "Steps of a range query: (end - start) / step." },
   { name = "query.max_series", type = "integer", default = 1000000, min = 1, max = 1e9,
@@ -228,8 +228,8 @@ return {
       "also push and administer." },
   { name = "http.connections_per_client", type = "integer", default = 256, min = 1,
     max = 1000000, live = true,
-    text = "Open connections of one address, a /64 with IPv6; further ones get 503 and are closed. " ..
-      "Unix sockets have no such limit." },
+    text = "Open connections of one address, a /64 with IPv6; further ones get 503 and are " ..
+      "closed. Unix sockets have no such limit." },
   { name = "http.requests_per_client", type = "integer", default = 256, min = 1, max = 1000000,
     live = true,
     text = "Queries of one address that wait or run at the same time (429 beyond)." },

@@ -261,6 +261,36 @@ describe("the admin routes", function()
     assert.equal(2, select(2, run("restore", "--data", folder)))
   end)
 
+  it("keep an admin of one tenant to that tenant's series", function()
+    local web = server.configured([[return { listen = "127.0.0.1:PORT", tenants = { label = "org" },
+      http = { users = {
+        { user = "root", token = "the-token-of-all-tenants", tenant = "*",
+          roles = { "admin", "push", "read" } },
+        { user = "ann", token = "the-token-of-ann-in-web", tenant = "web", roles = "admin" },
+      } } }]]):ready()
+    local root = { Authorization = "Bearer the-token-of-all-tenants" }
+    local ann = { Authorization = "Bearer the-token-of-ann-in-web" }
+    assert.equal(204, web:request("POST", "/api/v1/import/prometheus",
+      'a{org="web"} 1\na{org="mail"} 2\nb{org="web"} 3\n', root).status)
+    local answer = web:request("POST", BASE .. "delete_series?match[]=a", nil, ann)
+    assert.equal(204, answer.status, answer.body)
+    local left = json.decode(web:request("GET", "/api/v1/series?match[]=" ..
+      escape('{org!=""}'), nil, root).body).data
+    table.sort(left, function(x, y) return x.__name__ < y.__name__ end)
+    assert.same({ { __name__ = "a", org = "mail" }, { __name__ = "b", org = "web" } }, left)
+    for _, call_of_all in ipairs { { "POST", "snapshot" }, { "GET", "snapshot" },
+      { "GET", "trash" }, { "DELETE", "trash?all=true" }, { "POST", "confirm" },
+      { "POST", "clean_tombstones" },
+      { "POST", "undelete?id=" .. answer.headers["tidemark-trash-id"] } } do
+      assert.equal(403, web:request(call_of_all[1], BASE .. call_of_all[2], nil, ann).status,
+        call_of_all[2])
+    end
+    local told = json.decode(web:request("GET", BASE .. "trash", nil, root).body).data
+    assert.equal("ann from 127.0.0.1", told[1].by)
+    assert.equal(0, web:stop())
+    process.remove(web.folder)
+  end)
+
   it("hold deletions by age in an old folder until the clock is confirmed", function()
     assert.equal(0, tidemark:stop())
     tidemark = nil

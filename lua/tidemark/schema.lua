@@ -96,8 +96,9 @@ return {
   { name = "wal.sync", type = "choice", default = "interval",
     choices = { "off", "never", "interval", "always" },
     text = "When a push is answered: once its record is synced (always: survives loss of " ..
-      "power), once it is written, with a sync soon after (interval) or none (never): both survive a " ..
-      "crash of the process. off: no log, a crash loses what came after the last checkpoint." },
+      "power), once it is written, with a sync soon after (interval) or none (never): both " ..
+      "survive a crash of the process. off: no log, a crash loses what came after the last " ..
+      "checkpoint." },
   { name = "wal.interval", type = "duration", default = "200ms", min = "1ms", max = "1m",
     text = 'Longest time from a write to its sync, with wal.sync "interval".' },
   { name = "wal.replay_target", type = "duration", default = "30s", min = "1s", max = "1h",
@@ -178,8 +179,8 @@ return {
 
   { section = "alerts", text = "Where alerts of scripts are told." },
   { name = "alerts.webhooks", type = "path", default = "",
-    text = "URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts, with " ..
-      "USER:PASSWORD@ before the host if it asks), with commas between. Empty: none." },
+    text = "URLs that take alerts as Alertmanager's API does (http://HOST:9093/api/v2/alerts, " ..
+      "with USER:PASSWORD@ before the host if it asks), with commas between. Empty: none." },
   { name = "alerts.timeout", type = "duration", default = "10s", min = "100ms", max = "10m",
     text = "Time for one post of alerts; what is not taken is tried again." },
   { name = "alerts.resend", type = "duration", default = "1m", min = "1s", max = "1d",

@@ -1,10 +1,10 @@
--- PromQL scripts, run through the HTTP API of a real server: upstream's, which stay where
--- upstream's material lies (TIDE_CONFORMANCE, default ../shared/conformance), and our own beside
--- this file.
+-- PromQL scripts: upstream's, run through the HTTP API of a real server; they stay where upstream's
+-- material lies (TIDE_CONFORMANCE, default ../shared/conformance). Our own beside this file are run
+-- by the library over series in memory. TIDE_PROMQL=library or =server: all of them.
 local script = require "spec.promql.script"
--- TIDE_PROMQL=library leaves the server out: the library evaluates over series in memory.
-local runner = require(os.getenv("TIDE_PROMQL") == "library" and "spec.promql.library_runner" or
-  "spec.promql.runner")
+local runners = { library = require "spec.promql.library_runner",
+  server = require "spec.promql.runner" }
+local wanted = os.getenv("TIDE_PROMQL")
 
 local conformance = os.getenv("TIDE_CONFORMANCE") or "../shared/conformance"
 
@@ -16,7 +16,7 @@ local function scripts(folder)
   return list
 end
 
-local function describe_script(path)
+local function describe_script(path, runner)
   describe(path:match("[^/]+$"), function()
     local run = runner.new()
     local commands = script.read(path)
@@ -49,9 +49,13 @@ describe("upstream's scripts", function()
     pending("upstream's scripts are not here: set TIDE_CONFORMANCE")
     return
   end
-  for _, path in ipairs(paths) do describe_script(path) end
+  for _, path in ipairs(paths) do
+    describe_script(path, runners[wanted or "server"])
+  end
 end)
 
 describe("our scripts", function()
-  for _, path in ipairs(scripts("spec/promql/scripts")) do describe_script(path) end
+  for _, path in ipairs(scripts("spec/promql/scripts")) do
+    describe_script(path, runners[wanted or "library"])
+  end
 end)

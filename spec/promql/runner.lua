@@ -20,7 +20,7 @@ function runner.new() return setmetatable({}, runner) end
 -- Every `clear` is a fresh, empty server.
 function runner:clear()
   self:close()
-  self.folder, self.port = process.folder(), process.free_port()
+  self.folder, self.port = process.folder("memory"), process.free_port()
   self.server = process.start({ build .. "/tidemark", "serve", "--data", self.folder .. "/data",
     "--retention", "forever", "--log-level", "error", "--listen", "127.0.0.1:" .. self.port },
     self.folder .. "/log")

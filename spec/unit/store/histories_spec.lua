@@ -1,5 +1,6 @@
--- Random histories of one folder against a model: a value by time for each series. LONG=1 runs more;
--- a history that fails prints its seed and steps.
+-- Random histories of one folder against a model: a value by time for each series. LONG=1 runs
+-- more; a history that fails is shrunk to the steps it needs and kept in BUILD/histories, to be run
+-- first from then on. Those worth keeping for good are in spec/data/histories.
 local tide = require "spec.support.tide"
 local engine = require "spec.unit.store.engine"
 local C = tide.load("disk/wal.h")
@@ -36,8 +37,8 @@ local resolve = {
   [2] = math.max,
 }
 
--- A series of the model: samples[time] = value; what a checkpoint held (safe), and all values that a
--- time had since.
+-- A series of the model: samples[time] = value; what a checkpoint held (safe), and all values that
+-- a time had since.
 local function new_series() return { samples = {}, safe = {}, since = {}, value = 0 } end
 
 local function set(series, time, value)
@@ -51,41 +52,59 @@ local function all_safe(series)
   for time, value in pairs(series.samples) do series.safe[time] = value end
 end
 
--- After a crash: nothing that was safe is gone, and nothing is there that never was.
-local function check_crashed(series, found, text)
+-- After a crash: nothing that was safe is gone, and nothing is there that never was. What is older
+-- than `horizon` may be gone, or not.
+local function check_crashed(series, found, horizon, text)
   for time, value in pairs(found) do
     local since = series.since[time]
-    assert(series.safe[time] == value or (since and since[value]),
+    assert(time < horizon or series.safe[time] == value or (since and since[value]),
       ("%s: %.0f has %.17g, which it never had"):format(text, time, value))
   end
   for time in pairs(series.safe) do
-    assert(found[time], ("%s: the safe sample of %.0f is gone"):format(text, time))
+    assert(time < horizon or found[time],
+      ("%s: the safe sample of %.0f is gone"):format(text, time))
   end
 end
 
-local function check_same(series, found, text)
+local function check_same(series, found, horizon, text)
   for time, value in pairs(series.samples) do
-    if found[time] ~= value then
+    if time >= horizon and found[time] ~= value then
       error(("%s: %.0f is %s, not %.17g"):format(text, time, tostring(found[time]), value))
     end
   end
   for time in pairs(found) do
-    assert(series.samples[time], ("%s: there is a sample of %.0f"):format(text, time))
+    assert(time < horizon or series.samples[time],
+      ("%s: there is a sample of %.0f"):format(text, time))
   end
 end
 
-local function history(seed, note)
+local names = {
+  "push", "push", "push", "late", "late", "late", "persist", "evict", "tick", "merge",
+  "maintain", "rest", "checkpoint", "restart", "kill", "compare", "compare",
+}
+
+-- The steps of a seed: { name, seed of its own }, so that one can be left out.
+local function plan(seed)
+  local random = generator(seed)
+  local steps = {}
+  for i = 1, 40 do steps[i] = { names[random(#names)], random(1000000) } end
+  return steps
+end
+
+local function history(seed, list)
   local random = generator(seed)
   local folder, store = engine.folder(), nil
   local model = {}
   local now = T
+  local retention = random(2) == 1 and 1440 * MINUTE or nil
   local rule = random(3) - 1
   local window = random(2) == 1 and 30 * MINUTE or 3650 * 1440 * MINUTE
   local has_log = random(2) == 1 -- then nothing is lost that was answered
 
   local function open()
     store = assert(engine.open {
-      data_dir = folder, retention_ms = FOREVER, clock_ms = now, chunk_encoding = random(3) - 1,
+      data_dir = folder, retention_ms = retention or FOREVER, clock_ms = now,
+      chunk_encoding = random(3) - 1, clock_slack_ms = FOREVER,
       head_chunk_timeout_ms = 600000, out_of_order_ms = window, duplicates = rule,
       wal_sync = has_log and C.WAL_SYNC_ALWAYS or C.WAL_SYNC_OFF,
     })
@@ -157,7 +176,7 @@ local function history(seed, note)
   end
 
   local function compare(crashed)
-    local seen = {}
+    local seen, horizon = {}, retention and now - retention or 0
     store:each({}, nil, nil, function(one, columns, text)
       local i = tonumber(engine.metric(one.labels).i)
       local series, found, last = model[i], {}, 0
@@ -170,14 +189,16 @@ local function history(seed, note)
         found[time], last = columns.values[k], time
       end
       if crashed then
-        check_crashed(series, found, text)
+        check_crashed(series, found, horizon, text)
         series.samples = found
         all_safe(series)
         series.last = last
       else
-        check_same(series, found, text)
+        check_same(series, found, horizon, text)
         assert(tonumber(one.last_ms) == series.last, text .. ": its newest sample is another")
-        assert(tonumber(one.first_ms) <= times_of(series)[1], text .. ": its first is later")
+        for _, time in ipairs(times_of(series)) do
+          assert(time < horizon or tonumber(one.first_ms) <= time, text .. ": its first is later")
+        end
         if one.last_value_known then
           assert(one.last_value == series.samples[series.last], text .. ": its newest value")
         end
@@ -185,8 +206,17 @@ local function history(seed, note)
     end)
     for i, series in pairs(model) do
       if not seen[i] then
-        assert(crashed and next(series.safe) == nil, "series " .. i .. " is gone")
-        model[i] = nil
+        local newest = 0
+        for time in pairs(crashed and series.safe or series.samples) do
+          newest = math.max(newest, time)
+        end
+        assert(newest == 0 or newest < horizon, "series " .. i .. " is gone")
+        if newest == 0 then
+          model[i] = nil
+        elseif crashed then -- another crash may bring back what was too old
+          series.samples, series.since = {}, {}
+          for time, value in pairs(series.safe) do series.samples[time] = value end
+        end
       end
     end
   end
@@ -229,16 +259,10 @@ local function history(seed, note)
     end,
     compare = function() compare(false) end,
   }
-  local names = {
-    "push", "push", "push", "late", "late", "late", "persist", "evict", "tick", "merge",
-    "maintain", "rest", "checkpoint", "restart", "kill", "compare", "compare",
-  }
-
   open()
-  for _ = 1, 40 do
-    local name = names[random(#names)]
-    note[#note + 1] = name
-    steps[name]()
+  for _, step in ipairs(list) do
+    random = generator(step[2])
+    steps[step[1]]()
   end
   compare(false)
   assert(store:close())
@@ -248,18 +272,102 @@ local function history(seed, note)
   engine.remove(folder)
 end
 
-describe("random histories", function()
-  it("hold exactly the samples of a model", function()
-    local logger = require("spec.support.tide").load("base/logger.h")
-    local level = logger.logger_level()
-    logger.logger_set_level(logger.LOG_LEVEL_ERROR)
-    for seed = 1, histories do
-      local note = {}
-      local ok, problem = pcall(history, seed, note)
-      if not ok then
-        error(("seed %d: %s\n%s"):format(seed, tostring(problem), table.concat(note, " ")))
+-- Leaves out what is not needed for `fails(list)` to stay true: halves first, then smaller pieces,
+-- then single steps; at most `tries` times.
+local function shrink(list, fails, tries)
+  local size = math.ceil(#list / 2)
+  while size >= 1 do
+    local at, any = 1, false
+    while at <= #list and tries > 0 do
+      local without = {}
+      for i, step in ipairs(list) do
+        if i < at or i >= at + size then without[#without + 1] = step end
+      end
+      tries = tries - 1
+      if fails(without) then
+        list, any = without, true
+      else
+        at = at + size
       end
     end
-    logger.logger_set_level(level)
+    if size == 1 and (not any or tries == 0) then break end
+    size = size > 1 and math.ceil(size / 2) or 1
+  end
+  return list
+end
+
+-- A history as one line, and back.
+local function to_text(seed, list)
+  local words = { tostring(seed) }
+  for _, step in ipairs(list) do words[#words + 1] = step[1] .. ":" .. step[2] end
+  return table.concat(words, " ")
+end
+
+local function from_text(text)
+  local list = {}
+  for name, sub in text:gmatch("(%l+):(%d+)") do list[#list + 1] = { name, tonumber(sub) } end
+  return tonumber(text:match("^%d+")), list
+end
+
+local kept = { "spec/data/histories", (os.getenv("BUILD") or "build") .. "/histories" }
+
+local function run(seed, list)
+  local ok, problem = pcall(history, seed, list)
+  if ok then return end
+  local last = problem
+  local short = shrink(list, function(less)
+    local fine, why = pcall(history, seed, less)
+    if not fine then last = why end
+    return not fine
+  end, 80)
+  local text = to_text(seed, short)
+  os.execute("mkdir -p " .. kept[2])
+  local file = assert(io.open(("%s/%d.txt"):format(kept[2], seed), "w"))
+  file:write(text, "\n")
+  file:close()
+  error(("%s\nkept as %s/%d.txt: %s"):format(tostring(last), kept[2], seed, text), 0)
+end
+
+describe("random histories", function()
+  local logger = tide.load("base/logger.h")
+  local level
+
+  setup(function()
+    level = logger.logger_level()
+    logger.logger_set_level(logger.LOG_LEVEL_ERROR)
+  end)
+  teardown(function() logger.logger_set_level(level) end)
+
+  it("are shrunk to what fails", function()
+    local function fails(list)
+      local killed
+      for _, step in ipairs(list) do
+        if step[1] == "kill" then killed = true end
+        if step[1] == "late" and killed then return true end
+      end
+      return false
+    end
+    for seed = 1, 20 do
+      local list = plan(seed)
+      if fails(list) then
+        local short = shrink(list, fails, 1000)
+        assert.equal(2, #short)
+        local again, same = from_text(to_text(seed, short))
+        assert.equal(seed, again)
+        assert.same(short, same)
+      end
+    end
+  end)
+
+  it("that failed once do so no more", function()
+    for _, folder in ipairs(kept) do
+      local pipe = io.popen("cat " .. folder .. "/*.txt 2>/dev/null")
+      for line in pipe:lines() do run(from_text(line)) end
+      pipe:close()
+    end
+  end)
+
+  it("hold exactly the samples of a model", function()
+    for seed = 1, histories do run(seed, plan(seed)) end
   end)
 end)

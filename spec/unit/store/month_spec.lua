@@ -1,5 +1,5 @@
--- A month of a server that keeps an hour: series come and go, the clock is simulated, and what is on
--- disk and in memory stays level. Every chunk that goes is counted.
+-- A month of a server that keeps an hour: series come and go, the clock is simulated, and what is
+-- on disk and in memory stays level. Every chunk that goes is counted.
 local ffi = require "ffi"
 local tide = require "spec.support.tide"
 local engine = require "spec.unit.store.engine"
@@ -41,7 +41,7 @@ describe("a month with a retention of an hour", function()
       return tonumber(text:match("\n" .. name:gsub("[%{%}]", "%%%0") .. " (%d+)"))
     end
 
-    local now, born = T, 0
+    local now = T
     local peak = { bytes = {}, files = {}, series = {}, memory = {} } -- by day
     local steps = 30 * 24 * HOUR / STEP
     for step = 1, steps do
@@ -74,7 +74,7 @@ describe("a month with a retention of an hour", function()
         end
       end
     end
-    born = metric('prometheus_local_storage_series_ops_total{type="create"}')
+    local born = metric('prometheus_local_storage_series_ops_total{type="create"}')
     assert.is_true(born > SERIES * 30 * 11)
     for name, days in pairs(peak) do
       -- Memory fills the slabs of each group of stripes first.

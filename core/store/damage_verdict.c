@@ -193,7 +193,7 @@ static void audit_damage(struct store *store, const struct sound_records *sound)
 {
     struct removal removal = {
         .by = "quarantine rule",
-        .time_ms = clock_wall_ms(store->options.clock),
+        .time_ms = clock_wall_ms(store->clock),
         .from_ms = TIDE_EARLIEST_MS,
         .to_ms = TIDE_LATEST_MS,
         .first_ms = sound->first_ms,

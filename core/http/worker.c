@@ -194,8 +194,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     size_t count;
 
     (void)what;
-    while (read(fd, &ignored, sizeof(ignored)) > 0)
-        ;
+    if (read(fd, &ignored, sizeof(ignored)) < 0) /* one read takes all of an eventfd */
+        TIDE_ASSERT(errno == EAGAIN || errno == EINTR);
     worker->now_ns = clock_mono_ns(worker->site->clock);
     lock_acquire(&worker->mail_lock);
     mail = worker->mail;

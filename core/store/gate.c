@@ -53,7 +53,7 @@ static void set_inside(struct gate_slot *slot, uint64_t number)
     __atomic_store_n(&slot->inside, number, __ATOMIC_SEQ_CST);
 }
 
-static bool is_closed(const struct gate *gate)
+bool gate_is_closed(const struct gate *gate)
 {
     return __atomic_load_n(&gate->closed, __ATOMIC_SEQ_CST) != 0;
 }
@@ -62,12 +62,12 @@ void gate_enter(struct gate *gate, struct gate_slot *slot)
 {
     for (;;) {
         set_inside(slot, __atomic_add_fetch(&gate->batches, 1, __ATOMIC_SEQ_CST));
-        if (TIDE_LIKELY(!is_closed(gate)))
+        if (TIDE_LIKELY(!gate_is_closed(gate)))
             return;
         set_inside(slot, 0);
         lock_acquire(&gate->gate_lock);
         cond_broadcast(&gate->change);
-        while (is_closed(gate))
+        while (gate_is_closed(gate))
             cond_wait(&gate->change, &gate->gate_lock);
         lock_release(&gate->gate_lock);
     }
@@ -76,7 +76,7 @@ void gate_enter(struct gate *gate, struct gate_slot *slot)
 void gate_leave(struct gate *gate, struct gate_slot *slot)
 {
     set_inside(slot, 0);
-    if (TIDE_UNLIKELY(is_closed(gate))) {
+    if (TIDE_UNLIKELY(gate_is_closed(gate))) {
         lock_acquire(&gate->gate_lock);
         cond_broadcast(&gate->change);
         lock_release(&gate->gate_lock);
@@ -101,7 +101,7 @@ static bool somebody_inside_locked(const struct gate *gate, uint64_t number)
 void gate_close(struct gate *gate)
 {
     lock_acquire(&gate->gate_lock);
-    while (is_closed(gate))
+    while (gate_is_closed(gate))
         cond_wait(&gate->change, &gate->gate_lock);
     __atomic_store_n(&gate->closed, 1, __ATOMIC_SEQ_CST);
     while (somebody_inside_locked(gate, UINT64_MAX))

@@ -43,6 +43,8 @@ void gate_slot_free(struct gate *gate, struct gate_slot *slot);
 void gate_enter(struct gate *gate, struct gate_slot *slot);
 void gate_leave(struct gate *gate, struct gate_slot *slot);
 
+/** Is somebody waiting for an empty gate, or has it closed? */
+bool gate_is_closed(const struct gate *gate);
 /** Waits until nobody is inside and lets nobody in. One closer at a time. */
 void gate_close(struct gate *gate);
 void gate_open(struct gate *gate);

@@ -86,7 +86,10 @@ static inline void log_late_put(struct log_batch *batch, struct series *series, 
         log_batch_touch(batch, series);
     wal_batch_put_late(&batch->record, series->id, time_ms, value, (enum wal_late_rule)rule);
 }
-/** Writes the record so far if it has become large. Without a stripe. 0, or -1 with err: IO. */
+/**
+ * Writes the record so far if it has become large, or if somebody waits for the gate, who is let in
+ * between. Without a stripe. 0, or -1 with err: IO.
+ */
 TIDE_NODISCARD int log_batch_spill(struct log_batch *batch, struct error *err);
 /**
  * Writes what is left and leaves the gate, in any case.

@@ -148,15 +148,26 @@ static int write_record(struct log_batch *batch, struct error *err)
     return result;
 }
 
+static bool is_large(const struct wal_batch *record)
+{
+    return record->put.values.len + record->late.values.len + record->definitions.len +
+               record->bindings.len >=
+           SPILL_BYTES;
+}
+
 int log_batch_spill(struct log_batch *batch, struct error *err)
 {
-    const struct wal_batch *record = &batch->record;
+    struct gate *gate = &batch->store->gate;
+    bool awaited = gate_is_closed(gate);
 
-    if (batch->wal == NULL || record->put.values.len + record->late.values.len +
-                                      record->definitions.len + record->bindings.len <
-                                  SPILL_BYTES)
-        return 0;
-    return write_record(batch, err);
+    if (batch->wal != NULL && (awaited || is_large(&batch->record)) &&
+        !wal_batch_is_empty(&batch->record) && write_record(batch, err) != 0)
+        return -1;
+    if (awaited) { /* a large batch must not keep a checkpoint, and so all others, waiting */
+        gate_leave(gate, batch->slot);
+        gate_enter(gate, batch->slot);
+    }
+    return 0;
 }
 
 int log_batch_leave(struct log_batch *batch, struct append_ticket *ticket, struct error *err)

@@ -44,7 +44,7 @@
 enum state { NOTHING, SENT, ANSWERED, DELETED };
 
 struct ledger {
-    uint32_t next[THREADS]; /* index that the thread pushes next */
+    uint32_t next[THREADS]; /* atomic: index that the thread pushes next */
     uint8_t state[SERIES][INDEXES];
 };
 
@@ -318,7 +318,7 @@ static void push_round(struct pusher *pusher)
 
     push(pusher, from, from + PER_ROUND, 1);
     push(pusher, from, from + PER_ROUND, 0);
-    *next = from + PER_ROUND;
+    __atomic_store_n(next, from + PER_ROUND, __ATOMIC_SEQ_CST);
     clock_advance(&pusher->life->clock, PER_ROUND * STEP_MS / pusher->threads);
 }
 
@@ -328,7 +328,8 @@ static void push_again(struct pusher *pusher)
     uint32_t next = pusher->life->ledger->next[pusher->thread];
 
     push(pusher, next > PER_ROUND ? next - PER_ROUND : 0, next + PER_ROUND, -1);
-    pusher->life->ledger->next[pusher->thread] = next + PER_ROUND;
+    __atomic_store_n(&pusher->life->ledger->next[pusher->thread], next + PER_ROUND,
+                     __ATOMIC_SEQ_CST);
 }
 
 /* --- a life -------------------------------------------------------------------------------------
@@ -352,7 +353,7 @@ static void set_states(struct life *life, int series, uint32_t from, uint32_t to
 static void delete_some(struct life *life, uint64_t choice)
 {
     int series = (int)(choice % SERIES);
-    uint32_t next = life->ledger->next[series % THREADS];
+    uint32_t next = __atomic_load_n(&life->ledger->next[series % THREADS], __ATOMIC_SEQ_CST);
     uint32_t from = (uint32_t)(choice >> 8) % (next + 1);
     uint32_t to = from + 1 + (uint32_t)(choice >> 40) % 300;
     struct select_request set = {.from_ms = TIDE_EARLIEST_MS, .to_ms = TIDE_LATEST_MS};

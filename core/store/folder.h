@@ -36,6 +36,13 @@ struct idle_list {
     size_t count;
 };
 
+/* Fingerprints. */
+struct fp_list {
+    uint64_t *fps;
+    size_t count;
+    size_t cap;
+};
+
 struct folder {
     struct volume *volume;
     bool own_volume;
@@ -52,6 +59,8 @@ struct folder {
     uint64_t *unarchived;
     size_t unarchived_count;
     size_t unarchived_cap;
+
+    struct fp_list gone; /* between recover and recover_gone: see there */
 
     int inconsistent; /* atomic: the marker stays at a clean stop */
 
@@ -137,6 +146,9 @@ bool clock_guard_holds(struct store *store, bool walk);
 
 /* recover.c */
 int recover(struct store *store, struct error *err);
+/** After recovery, and after the replay of the log, which may have needed their labels: series of
+ * which still nothing is there are purged. */
+int recover_gone(struct store *store, struct error *err);
 /** Mappings that the series themselves tell: mappings.db may be missing. */
 void recover_mappings(struct store *store);
 

@@ -33,6 +33,7 @@ static void folder_free(struct store *store)
     struct folder *folder = store->folder;
 
     mem_free(folder->unarchived);
+    mem_free(folder->gone.fps);
     lock_destroy(&folder->unarchived_lock);
     lock_destroy(&folder->wake_lock);
     lock_destroy(&folder->guard.guard_lock);
@@ -197,7 +198,9 @@ static int load_all(struct store *store, const struct replay_plan *plan,
     store_phase_set(store, STORE_PHASE_RECOVERY, 0);
     if (recover(store, err) != 0)
         return -1;
-    return plan->start.found ? replay_run(store, plan, handover, err) : 0;
+    if (plan->start.found && replay_run(store, plan, handover, err) != 0)
+        return -1;
+    return recover_gone(store, err);
 }
 
 /* The log goes on behind what was replayed. Without one, a checkpoint takes over what an old log

@@ -80,10 +80,8 @@ static void clear_strange(struct folder_scan *scan)
     }
 }
 
-static void see_fp(struct recovery *recovery, uint64_t fp, bool orphan)
+static void add_fp(struct fp_list *list, uint64_t fp)
 {
-    struct fp_list *list = orphan ? &recovery->orphans : &recovery->seen;
-
     if (list->count == list->cap) {
         list->cap = list->cap != 0 ? list->cap * 2 : 256;
         list->fps = mem_realloc(list->fps, list->cap * sizeof(*list->fps));
@@ -96,7 +94,7 @@ static int recover_file(struct recovery *recovery, struct found_file *file, stru
     int result = recovery_known_file(recovery, file, err);
 
     if (result >= 0)
-        see_fp(recovery, file->fp, result == 1);
+        add_fp(result == 1 ? &recovery->orphans : &recovery->seen, file->fp);
     return result < 0 ? -1 : 0;
 }
 
@@ -136,37 +134,65 @@ static bool was_seen(const struct recovery *recovery, uint64_t fp)
            bsearch(&fp, recovery->seen.fps, recovery->seen.count, sizeof(fp), compare_fps) != NULL;
 }
 
-/* Collects the series of a stripe that no file was found for. */
+void recovery_gone_locked(struct recovery *recovery, struct series *series)
+{
+    series->has_samples = false;
+    series->first_known = false;
+    if (!series->archived) {
+        series->file_chunks = 0;
+        series->mtime_ns = MTIME_UNKNOWN;
+        series->value_known = false;
+    }
+    add_fp(&recovery->gone, series->fp);
+}
+
+/* The series of a stripe that no file was found for. */
 static void settle_missing(struct recovery *recovery, struct stripe *stripe)
 {
-    uint64_t *gone = NULL;
-    size_t count = 0;
-
     lock_acquire(&stripe->stripe_lock);
-    if (stripe->slots != NULL)
-        gone = mem_alloc(((size_t)stripe->mask + 1) * sizeof(*gone));
     for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
         struct series *series = stripe->slots[i];
 
         if (series == NULL || was_seen(recovery, series->fp))
             continue;
-        if (!series->archived && (series->chunk_count != 0 || series_has_head(series))) {
-            if (series->file_chunks != 0)
-                log_warn("chunks of a series are lost: its file is gone",
-                         "fp=%016" PRIx64 " chunks=%d", series->fp, series->file_chunks);
-            recovery_forget_file_locked(recovery, series);
+        if (series->archived || (series->chunk_count == 0 && !series_has_head(series))) {
+            recovery_gone_locked(recovery, series);
             continue;
         }
-        gone[count++] = series->fp;
-    }
-    for (size_t i = 0; i < count; i++) {
-        log_warn("a series is lost: its file is gone", "fp=%016" PRIx64, gone[i]);
-        archive_delete(&recovery->archive, gone[i]);
-        series_purge_locked(recovery->store, stripe, series_map_find_locked(stripe, gone[i]));
-        recovery->done.lost++;
+        if (series->file_chunks != 0)
+            log_warn("chunks of a series are lost: its file is gone", "fp=%016" PRIx64 " chunks=%d",
+                     series->fp, series->file_chunks);
+        recovery_forget_file_locked(recovery, series);
     }
     lock_release(&stripe->stripe_lock);
-    mem_free(gone);
+}
+
+int recover_gone(struct store *store, struct error *err)
+{
+    struct fp_list *gone = &store->folder->gone;
+    struct archive_batch batch = {0};
+    int result;
+
+    for (size_t i = 0; i < gone->count; i++) {
+        struct stripe *stripe;
+        struct series *series = lock_fp(store, gone->fps[i], &stripe);
+
+        if (series == NULL)
+            continue;
+        if (series->archived ||
+            (series->chunk_count == 0 && !series_has_head(series) && series->edits == NULL)) {
+            log_warn("a series is lost: its file is gone", "fp=%016" PRIx64, series->fp);
+            archive_delete(&batch, series->fp);
+            series_purge_locked(store, stripe, series);
+            store->recovered.lost++;
+        }
+        lock_release(&stripe->stripe_lock);
+    }
+    result = archive_write(store->folder->archive, &batch, true, err);
+    archive_batch_destroy(&batch);
+    mem_free(gone->fps);
+    *gone = (struct fp_list){0};
+    return result;
 }
 
 /* Mapped series tell their raw fingerprint by their metric. */
@@ -271,6 +297,7 @@ static int merge_scanner(struct recovery *recovery, struct scanner *scanner, str
     to->strange += from->strange;
     merge_fps(&recovery->seen, &scanner->recovery.seen);
     merge_fps(&recovery->orphans, &scanner->recovery.orphans);
+    merge_fps(&recovery->gone, &scanner->recovery.gone);
     if (scanner->result != 0)
         *err = scanner->err;
     else
@@ -349,10 +376,11 @@ int recover(struct store *store, struct error *err)
     }
     log_warn("recovery ended",
              "files=%" PRIu64 " stitched=%" PRIu64 " mended=%" PRIu64 " found_again=%" PRIu64
-             " quarantined=%" PRIu64 " lost=%" PRIu64,
+             " quarantined=%" PRIu64 " without_file=%zu",
              recovery.done.files, recovery.done.stitched, recovery.done.mended,
-             recovery.done.found_again, recovery.done.quarantined, recovery.done.lost);
+             recovery.done.found_again, recovery.done.quarantined, recovery.gone.count);
     store->recovered = recovery.done;
+    store->folder->gone = recovery.gone;
     archive_batch_destroy(&recovery.archive);
     mem_free(recovery.seen.fps);
     mem_free(recovery.orphans.fps);

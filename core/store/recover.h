@@ -8,12 +8,6 @@
 #include "disk/quarantine.h"
 #include "store/folder.h"
 
-struct fp_list {
-    uint64_t *fps;
-    size_t count;
-    size_t cap;
-};
-
 /* One file of a folder. */
 struct found_file {
     uint64_t fp;
@@ -27,11 +21,14 @@ struct recovery {
     struct archive_batch archive; /* corrections, written at the end */
     struct fp_list seen;          /* files of known series; sorted when they are merged */
     struct fp_list orphans;       /* files of unknown ones; the same */
+    struct fp_list gone;          /* series of which nothing was found */
     struct store_recovery done;   /* counts */
 };
 
 void recovery_quarantine(struct recovery *recovery, uint64_t fp, const struct labels *labels,
                          const char *reason);
+/** Nothing of the series was found; the log may yet have some of it. Its stripe is locked. */
+void recovery_gone_locked(struct recovery *recovery, struct series *series);
 /** The series goes on without a file. Its stripe is locked. */
 void recovery_forget_file_locked(struct recovery *recovery, struct series *series);
 /** Brings a file and its series to agree. 0; 1: nobody knows the series; -1 with err */

@@ -484,10 +484,8 @@ static int lose_file(struct recovery *recovery, uint64_t fp)
 
     if (!series->archived)
         recovery_forget_file_locked(recovery, series);
-    if (series->archived || (series->chunk_count == 0 && !series_has_head(series))) {
-        archive_delete(&recovery->archive, fp);
-        series_purge_locked(recovery->store, stripe, series);
-    }
+    if (series->archived || (series->chunk_count == 0 && !series_has_head(series)))
+        recovery_gone_locked(recovery, series);
     lock_release(&stripe->stripe_lock);
     recovery_quarantine(recovery, fp, labels, "no sound chunk in the series file");
     labels_unref(labels);

@@ -233,14 +233,39 @@ static int capture_series(struct store *store, struct series *series, struct cap
     return capture_edits(store, series, err);
 }
 
+static bool files_known_locked(const struct stripe *stripe)
+{
+    for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
+        const struct series *series = stripe->slots[i];
+
+        if (series != NULL && !series->archived && series->file_chunks == FILE_CHUNKS_UNKNOWN)
+            return false;
+    }
+    return true;
+}
+
+/* Locks a stripe all of whose files are known: a push may bring one back from the archive between
+ * the asking and the lock. */
+static int lock_known(struct store *store, struct stripe *stripe,
+                      struct error *err) TIDE_NO_LOCK_CHECK
+{
+    for (;;) {
+        if (resolve_stripe(store, stripe, err) != 0)
+            return -1;
+        lock_acquire(&stripe->stripe_lock);
+        if (files_known_locked(stripe))
+            return 0;
+        lock_release(&stripe->stripe_lock);
+    }
+}
+
 static int capture_stripe(struct store *store, struct stripe *stripe, struct capture *capture,
-                          struct error *err)
+                          struct error *err) TIDE_NO_LOCK_CHECK
 {
     int result = 0;
 
-    if (resolve_stripe(store, stripe, err) != 0)
+    if (lock_known(store, stripe, err) != 0)
         return -1;
-    lock_acquire(&stripe->stripe_lock);
     for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask && result == 0; i++) {
         struct series *series = stripe->slots[i];
 

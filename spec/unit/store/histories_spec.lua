@@ -1,9 +1,10 @@
 -- Random histories of one folder against a model: a value by time for each series. LONG=1 runs
 -- more; a history that fails is shrunk to the steps it needs and kept in BUILD/histories, to be run
 -- first from then on. Those worth keeping for good are in spec/data/histories.
+local ffi = require "ffi"
 local tide = require "spec.support.tide"
 local engine = require "spec.unit.store.engine"
-local C = tide.load("disk/wal.h")
+local C = tide.load("disk/wal.h", "store/audit.h", "store/delete.h")
 
 local T = 1600000000000
 local FOREVER = 9223372036854775807LL
@@ -81,6 +82,7 @@ end
 local names = {
   "push", "push", "push", "late", "late", "late", "persist", "evict", "tick", "merge",
   "maintain", "rest", "checkpoint", "restart", "kill", "compare", "compare",
+  "delete", "delete", "undelete",
 }
 
 -- The steps of a seed: { name, seed of its own }, so that one can be left out.
@@ -91,10 +93,27 @@ local function plan(seed)
   return steps
 end
 
+-- Deletes what series i has in an interval; returns the number of samples and the id in the trash.
+local function delete(store, i, from_ms, to_ms)
+  local matcher, err = ffi.new("struct matcher[1]"), tide.error()
+  local set, request = ffi.new("struct select_request"), ffi.new("struct delete_request")
+  local removed = ffi.new("struct removal")
+  local text = tostring(i)
+  assert(C.matcher_init(matcher[0], C.MATCH_EQUAL, "i", 1, text, #text, nil, err) == 0)
+  set.matchers, set.matcher_count = matcher, 1
+  request.sets, request.set_count, request.by = set, 1, "spec"
+  request.from_ms, request.to_ms = from_ms, to_ms
+  local status = C.store_delete(store.store, request, removed, err)
+  C.matcher_destroy(matcher[0])
+  assert(status == 0, tide.text(err))
+  return tonumber(removed.samples), ffi.string(removed.id)
+end
+
 local function history(seed, list)
   local random = generator(seed)
   local folder, store = engine.folder(), nil
   local model = {}
+  local trash = {} -- { id, series, samples }
   local now = T
   local retention = random(2) == 1 and 1440 * MINUTE or nil
   local rule = random(3) - 1
@@ -180,8 +199,9 @@ local function history(seed, list)
     store:each({}, nil, nil, function(one, columns, text)
       local i = tonumber(engine.metric(one.labels).i)
       local series, found, last = model[i], {}, 0
-      assert(series and not seen[i], text)
       assert(columns ~= nil, text)
+      if not series and columns.len == 0 then return end -- all of it was deleted
+      assert(series and not seen[i], text)
       seen[i] = true
       for k = 0, tonumber(columns.len) - 1 do
         local time = tonumber(columns.times_ms[k])
@@ -192,7 +212,8 @@ local function history(seed, list)
         check_crashed(series, found, horizon, text)
         series.samples = found
         all_safe(series)
-        series.last = last
+        assert(tonumber(one.last_ms) >= last, text .. ": its newest sample is later")
+        series.last = tonumber(one.last_ms)
       else
         check_same(series, found, horizon, text)
         assert(tonumber(one.last_ms) == series.last, text .. ": its newest sample is another")
@@ -211,6 +232,7 @@ local function history(seed, list)
           newest = math.max(newest, time)
         end
         assert(newest == 0 or newest < horizon, "series " .. i .. " is gone")
+        series.last = newest
         if newest == 0 then
           model[i] = nil
         elseif crashed then -- another crash may bring back what was too old
@@ -219,6 +241,51 @@ local function history(seed, list)
         end
       end
     end
+  end
+
+  -- A delete does not lower the newest time of a series while the store runs; a restart may.
+  local function learn_last()
+    store:each({}, nil, nil, function(one)
+      local series = model[tonumber(engine.metric(one.labels).i)]
+      if series then series.last = tonumber(one.last_ms) end
+    end)
+  end
+
+  local function delete_some()
+    local i = random(6)
+    local times = model[i] and times_of(model[i]) or {}
+    if retention or #times == 0 then return end
+    local from, to = times[random(#times)], times[random(#times)]
+    if from > to then from, to = to, from end
+    if random(4) == 1 then to = times[#times] + 1 end
+    local gone, count = {}, 0
+    for _, time in ipairs(times) do
+      if time >= from and time <= to then
+        gone[time], count = model[i].samples[time], count + 1
+        model[i].samples[time] = nil
+      end
+    end
+    local removed, id = delete(store, i, from, to)
+    assert(removed == count, ("deleted %d, not %d"):format(removed, count))
+    for _, series in pairs(model) do all_safe(series) end -- a checkpoint, or the log
+    trash[#trash + 1] = { id, i, gone }
+    if next(model[i].samples) == nil then model[i] = nil end
+  end
+
+  local function undelete_some()
+    local entry = table.remove(trash)
+    if not entry then return end
+    local removed, err = ffi.new("struct removal"), tide.error()
+    local status = C.store_undelete(store.store, entry[1], "spec", removed, err)
+    if status ~= 0 and err.code == C.ERR_NOT_FOUND then return end -- its time is over
+    assert(status == 0, tide.text(err))
+    local series = model[entry[2]] or new_series()
+    model[entry[2]] = series
+    for time, value in pairs(entry[3]) do
+      if not series.samples[time] then set(series, time, value) end
+    end
+    learn_last()
+    if has_log then all_safe(series) end
   end
 
   local function safe()
@@ -249,6 +316,7 @@ local function history(seed, list)
       assert(store:close())
       safe()
       open()
+      learn_last()
       assert(not store:stats().started_dirty)
     end,
     kill = function()
@@ -258,6 +326,8 @@ local function history(seed, list)
       compare(true)
     end,
     compare = function() compare(false) end,
+    delete = delete_some,
+    undelete = undelete_some,
   }
   open()
   for _, step in ipairs(list) do
@@ -267,6 +337,7 @@ local function history(seed, list)
   compare(false)
   assert(store:close())
   open()
+  learn_last()
   compare(false)
   assert(store:close())
   engine.remove(folder)

@@ -89,9 +89,10 @@ struct series *series_unarchive_locked(struct store *store, struct stripe *strip
 {
     struct series *active = move_locked(store, stripe, series, false);
 
+    active->value_known = false; /* an archived series keeps no value */
     active->file_chunks = FILE_CHUNKS_UNKNOWN;
     active->mtime_ns = MTIME_UNKNOWN;
-    active->logged = true; /* the archive entry stays until a checkpoint holds the series */
+    active->logged = false; /* a start drops the archive entry of a file that retention removed */
     counter_add(&store->counters.series_unarchived, 1);
     if (store->folder != NULL)
         folder_note_unarchived(store->folder, active->fp);

@@ -295,6 +295,9 @@ describe("late samples", function()
     assert.equal(2, (push({ T - DAY, 1 }, { T - DAY + 15000, 2 })))
     assert.equal(502, #samples())
     assert.equal(0, tonumber(store:stats().series_archived))
+    store:each({}, nil, nil, function(one) -- its newest value is in the file alone
+      assert.is_true(not one.last_value_known or one.last_value == value(500))
+    end)
     assert.same({ '{__name__="m"}' }, store:names({}, nil, T - DAY))
     store:advance(2 * HOUR)
     store:run "tick"

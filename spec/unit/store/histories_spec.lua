@@ -96,12 +96,12 @@ end
 -- Deletes what series i has in an interval; returns the number of samples and the id in the trash.
 local function delete(store, i, from_ms, to_ms)
   local matcher, err = ffi.new("struct matcher[1]"), tide.error()
-  local set, request = ffi.new("struct select_request"), ffi.new("struct delete_request")
+  local one, request = ffi.new("struct select_request"), ffi.new("struct delete_request")
   local removed = ffi.new("struct removal")
   local text = tostring(i)
   assert(C.matcher_init(matcher[0], C.MATCH_EQUAL, "i", 1, text, #text, nil, err) == 0)
-  set.matchers, set.matcher_count = matcher, 1
-  request.sets, request.set_count, request.by = set, 1, "spec"
+  one.matchers, one.matcher_count = matcher, 1
+  request.sets, request.set_count, request.by = one, 1, "spec"
   request.from_ms, request.to_ms = from_ms, to_ms
   local status = C.store_delete(store.store, request, removed, err)
   C.matcher_destroy(matcher[0])

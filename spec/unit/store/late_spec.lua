@@ -121,7 +121,7 @@ describe("late samples", function()
     { "max", C.DUPLICATE_MAX, { 7, 5, 9 } },
   }
   for _, rule in ipairs(rules) do
-    it("of a time that is there follow the rule " .. rule[1] .. ", wherever that sample is", function()
+    it("of a time that is there follow the rule " .. rule[1] .. ", wherever it is", function()
       open { duplicates = rule[2], out_of_order_ms = 2 * DAY }
       local times = { T - HOUR, T - HOUR + 1, T - HOUR + 2 }
       local function again() return push({ times[1], 7 }, { times[2], 2 }, { times[3], 9 }) end
@@ -231,7 +231,8 @@ describe("late samples", function()
     local same, first = 0, T - DAY + 1400 * 10000
     while true do
       local record = before:sub(same * RECORD + 1, (same + 1) * RECORD)
-      if ffi.cast("const int64_t *", ffi.cast("const char *", record) + 9)[0] >= first then break end
+      local last = ffi.cast("const int64_t *", ffi.cast("const char *", record) + 9)[0]
+      if last >= first then break end
       assert.equal(record, after:sub(same * RECORD + 1, (same + 1) * RECORD))
       same = same + 1
     end

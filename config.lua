@@ -208,6 +208,20 @@ return {
     -- url = "",
   },
 
+  -- Lua consoles on the running server.
+  console = {
+    -- Where `tidemark console` connects, a Unix socket for root and the server's own user; empty:
+    -- console.sock in the data folder; off: none.
+    -- (path)
+    -- socket = "",
+    -- Consoles at once.
+    -- (integer, 1 to 10000)
+    -- connections = 128,
+    -- Time for one evaluation; what takes longer is ended.
+    -- (duration, 10ms to 1d)
+    -- time = "1m",
+  },
+
   -- The HTTP server.
   http = {
     -- Threads that serve connections; 0: one a processor, at most 8.

@@ -167,3 +167,14 @@ int arguments_load_config(const struct arguments *arguments, struct config *conf
     fprintf(stderr, "tidemark: %s\n", err.text);
     return -1;
 }
+
+bool arguments_console_path(const struct config *config, char *path, size_t size)
+{
+    if (strcmp(config->console.socket, "off") == 0)
+        return false;
+    if (config->console.socket[0] != '\0')
+        snprintf(path, size, "%s", config->console.socket);
+    else
+        snprintf(path, size, "%s/console.sock", config->data);
+    return true;
+}

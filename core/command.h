@@ -53,6 +53,10 @@ TIDE_NODISCARD int arguments_try_config(const struct arguments *arguments, struc
 /** The same; -1: it was said on standard error what is wrong (EXIT_FOUND). */
 TIDE_NODISCARD int arguments_load_config(const struct arguments *arguments, struct config *config);
 
+/** Where the server's console listens; false: nowhere. */
+bool arguments_console_path(const struct config *config, char *path, size_t size);
+
+int command_console(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_check(int argc, char **argv);

@@ -16,6 +16,8 @@ struct command {
 static const struct command commands[] = {
     {"serve", "[--config FILE] [--data DIR] [--listen ADDR:PORT|unix:PATH]... [--set KEY=VALUE]...",
      "run the server (the default)", command_serve},
+    {"console", "[--socket PATH] [--eval CODE] [--json]",
+     "a Lua prompt on the running server; piped input is evaluated as a whole", command_console},
     {"config", "[--config FILE] [--set KEY=VALUE]... --print", "show the effective configuration",
      command_config},
     {"reload", CLIENT_USAGE, "let the running server read its scripts again", command_reload},

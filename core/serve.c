@@ -16,6 +16,7 @@
 #include "base/metrics.h"
 #include "base/notify.h"
 #include "base/thread.h"
+#include "console/console_server.h"
 #include "http/http_server.h"
 #include "promql/running.h"
 #include "script/host.h"
@@ -38,10 +39,12 @@ struct server {
     struct store_progress progress;
     struct http_server *http;
     struct store *store;
+    struct store *serving; /* atomic: the same while it serves, for the console */
     struct running_queries *running;
     struct rulebook *rules; /* always there; without scripts it has no rules */
     struct scheduler *scheduler;
-    struct thread opener; /* opens the store while the main thread listens for signals */
+    struct console_server *console; /* NULL: there is none */
+    struct thread opener;           /* opens the store while the main thread listens for signals */
     sigset_t signals;
     struct lock reload_lock; /* one reload at a time */
     struct error open_error;
@@ -226,6 +229,49 @@ static int start_http(struct server *server, struct error *err)
     return server->http != NULL ? 0 : -1;
 }
 
+/* The word in a console's prompt. */
+static void describe_state(void *ctx, char *out, size_t size)
+{
+    const struct server *server = ctx;
+    struct store_progress_view progress = store_progress_get(&server->progress);
+    struct store *store = __atomic_load_n(&server->serving, __ATOMIC_ACQUIRE);
+    struct store_stats stats;
+
+    out[0] = '\0';
+    if (store == NULL) {
+        snprintf(out, size, "%s", progress.phase);
+        return;
+    }
+    store_stats_get(store, &stats);
+    if (stats.read_only)
+        snprintf(out, size, "read only");
+    else if (stats.throttled)
+        snprintf(out, size, "throttled");
+}
+
+/* A console is a help and no condition: a server without one serves. */
+static void start_console(struct server *server)
+{
+    char path[4096];
+    struct console_options options = {
+        .path = path,
+        .book = server->rules,
+        .version = TIDE_VERSION,
+        .time_ms = server->config->console.time_ms,
+        .connections = (size_t)server->config->console.connections,
+        .state = describe_state,
+        .state_ctx = server,
+        .metrics = server->metrics,
+    };
+    struct error err;
+
+    if (server->console != NULL || !arguments_console_path(server->config, path, sizeof(path)))
+        return;
+    server->console = console_server_start(&options, &err);
+    if (server->console == NULL)
+        log_warn("there is no console", "error=\"%s\"", err.text);
+}
+
 static void *open_store(void *arg)
 {
     struct server *server = arg;
@@ -282,6 +328,8 @@ static void announce(struct server *server, int64_t begin_ns)
     struct store_stats stats;
 
     start_scripts(server);
+    __atomic_store_n(&server->serving, server->store, __ATOMIC_RELEASE);
+    start_console(server);
     http_server_open(server->http, server->store);
     store_stats_get(server->store, &stats);
     log_info("ready", "series=%" PRIu64 " archived=%" PRIu64 " data=%s took_ms=%" PRId64,
@@ -358,6 +406,7 @@ static int stop(struct server *server)
     int result = 0;
 
     http_server_stop(server->http);
+    console_server_stop(server->console);
     scheduler_stop(server->scheduler);
     rulebook_attach(server->rules, NULL);
     if (server->store != NULL && store_close(server->store, &err) != 0) {
@@ -391,6 +440,8 @@ int serve(const struct arguments *arguments, const struct config *config)
         stop(&server);
         return -1;
     }
+    if (access(config->data, W_OK) == 0)
+        start_console(&server); /* a recovery can be watched */
     result = wait_for_the_end(&server);
     if (result != 0)
         fprintf(stderr, "tidemark: %s\n", server.open_error.text);

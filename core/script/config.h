@@ -131,6 +131,12 @@ struct config_tenants {
     char *label; /* "" is none */
 };
 
+struct config_console {
+    char *socket; /* "": in the data folder; "off": none */
+    int64_t connections;
+    int64_t time_ms;
+};
+
 struct config_alerts {
     char *webhooks; /* URLs with commas between; "" is none */
     char *url;      /* of this server; "": its first listener's */
@@ -175,6 +181,7 @@ struct config {
     struct config_push push;
     struct config_tenants tenants;
     struct config_alerts alerts;
+    struct config_console console;
     struct config_http http;
 
     char **origins; /* per key, in the schema's order: "default", "config.lua:12", "--data" */

@@ -180,6 +180,7 @@ struct store_stats {
     int64_t max_time_ms;  /* TIDE_EARLIEST_MS when empty */
     bool started_dirty;
     bool read_only; /* why is in the log */
+    bool throttled; /* pushes get ERR_BUSY until memory is free again */
 };
 
 void store_stats_get(struct store *store, struct store_stats *stats);

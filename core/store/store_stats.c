@@ -27,6 +27,7 @@ void store_stats_get(struct store *store, struct store_stats *stats)
         .max_time_ms = TIDE_EARLIEST_MS,
         .started_dirty = store->started_dirty,
         .read_only = __atomic_load_n(&store->read_only, __ATOMIC_RELAXED) != 0,
+        .throttled = __atomic_load_n(&store->throttled, __ATOMIC_RELAXED) != 0,
     };
     stats->memory_bytes =
         stats->series_bytes + stats->chunk_bytes + stats->label_bytes + stats->cache_bytes;

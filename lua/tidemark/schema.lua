@@ -188,6 +188,15 @@ return {
   { name = "alerts.url", type = "path", default = "",
     text = "This server's address in alerts; empty: that of the first listener." },
 
+  { section = "console", text = "Lua consoles on the running server." },
+  { name = "console.socket", type = "path", default = "",
+    text = "Where `tidemark console` connects, a Unix socket for root and the server's own user; " ..
+      "empty: console.sock in the data folder; off: none." },
+  { name = "console.connections", type = "integer", default = 128, min = 1, max = 10000,
+    text = "Consoles at once." },
+  { name = "console.time", type = "duration", default = "1m", min = "10ms", max = "1d",
+    text = "Time for one evaluation; what takes longer is ended." },
+
   { section = "http", text = "The HTTP server." },
   { name = "http.workers", type = "integer", default = 0, min = 0, max = 256,
     text = "Threads that serve connections; 0: one a processor, at most 8." },

@@ -214,7 +214,7 @@ return {
     -- console.sock in the data folder; off: none.
     -- (path)
     -- socket = "",
-    -- Consoles at once.
+    -- Open consoles at once; further ones are refused.
     -- (integer, 1 to 10000)
     -- connections = 128,
     -- Time for one evaluation; what takes longer is ended.

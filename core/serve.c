@@ -272,6 +272,15 @@ static void start_console(struct server *server)
         log_warn("there is no console", "error=\"%s\"", err.text);
 }
 
+/* A folder that is none must stay empty until it is made into one. */
+static bool is_store(const char *folder)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/VERSION", folder);
+    return access(path, F_OK) == 0;
+}
+
 static void *open_store(void *arg)
 {
     struct server *server = arg;
@@ -440,7 +449,7 @@ int serve(const struct arguments *arguments, const struct config *config)
         stop(&server);
         return -1;
     }
-    if (access(config->data, W_OK) == 0)
+    if (is_store(config->data))
         start_console(&server); /* a recovery can be watched */
     result = wait_for_the_end(&server);
     if (result != 0)

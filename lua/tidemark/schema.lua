@@ -190,10 +190,10 @@ return {
 
   { section = "console", text = "Lua consoles on the running server." },
   { name = "console.socket", type = "path", default = "",
-    text = "Where `tidemark console` connects, a Unix socket for root and the server's own user; " ..
-      "empty: console.sock in the data folder; off: none." },
+    text = "Where `tidemark console` connects, a Unix socket for root and the server's own " ..
+      "user; empty: console.sock in the data folder; off: none." },
   { name = "console.connections", type = "integer", default = 128, min = 1, max = 10000,
-    text = "Consoles at once." },
+    text = "Open consoles at once; further ones are refused." },
   { name = "console.time", type = "duration", default = "1m", min = "10ms", max = "1d",
     text = "Time for one evaluation; what takes longer is ended." },
 

@@ -12,7 +12,7 @@ describe("tidemark console", function()
   local running, home, console
 
   local function push(text)
-    local answer = running:request("POST", "/api/v1/import/prometheus", {}, text)
+    local answer = running:request("POST", "/api/v1/import/prometheus", text)
     assert(answer.status == 204, answer.body)
   end
 
@@ -92,7 +92,7 @@ describe("tidemark console", function()
 
     local function open(columns, rows)
       screen = terminal.open(console, columns, rows)
-      screen:wait_for("tidemark %S+> ")
+      screen:wait_for("tidemark %S+>")
     end
 
     before_each(function()
@@ -130,7 +130,7 @@ describe("tidemark console", function()
     it("takes a statement of several lines", function()
       open()
       screen:line("for i = 1, 3 do")
-      screen:wait_for("%.%.%.> ")
+      screen:wait_for("%.%.%.>")
       screen:line("print('line ' .. i)")
       screen:line("end")
       screen:wait_for("line 1\nline 2\nline 3")
@@ -190,7 +190,8 @@ describe("tidemark console", function()
     local sockets = {}
     local function connect()
       local fd = assert(posix.socket(posix.AF_UNIX, posix.SOCK_STREAM, 0))
-      assert(posix.connect(fd, { family = posix.AF_UNIX, path = running.folder .. "/console.sock" }))
+      assert(posix.connect(fd,
+        { family = posix.AF_UNIX, path = running.folder .. "/console.sock" }))
       sockets[#sockets + 1] = fd
       return fd
     end

@@ -361,6 +361,53 @@ static int scan_all(struct recovery *recovery, struct error *err)
     return recover_orphans(recovery, err);
 }
 
+/* --- time ranges without a metric
+ * ------------------------------------------------------------------------------------------------
+ */
+
+struct range_check {
+    struct store *store;
+    struct archive_batch batch;
+};
+
+static int check_range(void *ctx, uint64_t fp, int64_t first_ms, int64_t last_ms, struct error *err)
+{
+    struct range_check *check = ctx;
+    struct stripe *stripe;
+    struct series *series = lock_fp(check->store, fp, &stripe);
+    struct labels *labels = NULL;
+    bool archived = series != NULL && series->archived;
+
+    (void)first_ms, (void)last_ms;
+    if (series != NULL)
+        lock_release(&stripe->stripe_lock);
+    if (archived)
+        return 0;
+    /* One of a series in memory that has both entries goes with the next checkpoint. */
+    if (archive_metric(check->store->folder->archive, fp, &labels, err) == 0 && labels == NULL)
+        archive_delete_range(&check->batch, fp);
+    labels_unref(labels);
+    return 0;
+}
+
+static int skip_damaged(void *ctx, uint64_t fp, const char *what, struct error *err)
+{
+    (void)ctx, (void)fp, (void)what, (void)err;
+    return 0;
+}
+
+static int remove_lone_ranges(struct store *store, struct error *err)
+{
+    struct range_check check = {.store = store};
+    struct archive_visitor visitor = {.ctx = &check, .range = check_range, .damaged = skip_damaged};
+    int result = archive_scan_ranges(store->folder->archive, 0, UINT64_MAX, &visitor, err);
+
+    if (result == 0)
+        result = archive_write(store->folder->archive, &check.batch, true, err);
+    archive_batch_destroy(&check.batch);
+    return result;
+}
+
 int recover(struct store *store, struct error *err)
 {
     struct recovery recovery = {.store = store, .volume = store->folder->volume};
@@ -374,6 +421,8 @@ int recover(struct store *store, struct error *err)
         __atomic_add_fetch(&store->mapper.changes, 1, __ATOMIC_RELAXED);
         result = archive_write(store->folder->archive, &recovery.archive, true, err);
     }
+    if (result == 0)
+        result = remove_lone_ranges(store, err);
     log_warn("recovery ended",
              "files=%" PRIu64 " stitched=%" PRIu64 " mended=%" PRIu64 " found_again=%" PRIu64
              " quarantined=%" PRIu64 " without_file=%zu",

@@ -288,7 +288,10 @@ function damage.strangers(path, random)
 end
 
 function damage.mappings(path, random)
-  local bytes = layout.slurp(path .. "/mappings.db")
+  local file = io.open(path .. "/mappings.db", "rb") -- old folders have none
+  if not file then return nil end
+  local bytes = file:read("*a")
+  file:close()
   local kinds = { nil, "", bytes:sub(1, random(#bytes) - 1), garbage(random, 40), "x" .. bytes }
   local kind = random(5)
   if kind == 1 then

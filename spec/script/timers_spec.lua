@@ -151,7 +151,8 @@ describe("a recording rule", function()
       broken = get("/api/v1/rules").groups[1].rules[2]
       return broken.health == "err"
     end)
-    assert.is_truthy(broken.lastError:find("neither a vector nor a scalar", 1, true), broken.lastError)
+    assert.is_truthy(broken.lastError:find("neither a vector nor a scalar", 1, true),
+      broken.lastError)
     -- A series that is no longer in the answer ends at once.
     push(('load{job="b"} NaN %d000\n'):format(os.time()):gsub("NaN", "0"))
     assert.equal(4, #query "job:load:sum" == 2 and 4)

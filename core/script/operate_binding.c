@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -14,6 +15,9 @@
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
 #include "store/store.h"
+
+/* How soon a cancel ends a sleep. */
+#define SLEEP_SLICE_NS 20000000
 
 static struct actor *operator_raises(lua_State *L)
 {
@@ -220,6 +224,21 @@ static int operate_log_level(lua_State *L)
     return 1;
 }
 
+/* sleep(seconds): until then, or until the evaluation is cancelled */
+static int operate_sleep(lua_State *L)
+{
+    struct actor *actor = operator_raises(L);
+    struct timespec slice = {.tv_nsec = SLEEP_SLICE_NS};
+    double seconds = luaL_checknumber(L, 1);
+
+    for (double slept = 0; slept < seconds; slept += SLEEP_SLICE_NS / 1e9) {
+        if (__atomic_load_n(actor->cancelled, __ATOMIC_RELAXED) != 0)
+            return luaL_error(L, "cancelled");
+        nanosleep(&slice, NULL);
+    }
+    return 0;
+}
+
 void operate_open_raises(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -227,7 +246,7 @@ void operate_open_raises(lua_State *L)
         {"rules", operate_rules},           {"reload", operate_reload},
         {"maintain", operate_maintain},     {"persist", operate_persist},
         {"checkpoint", operate_checkpoint}, {"top", operate_top},
-        {"log_level", operate_log_level},
+        {"log_level", operate_log_level},   {"sleep", operate_sleep},
     };
 
     for (size_t i = 0; i < TIDE_COUNT(functions); i++) {

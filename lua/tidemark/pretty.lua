@@ -107,7 +107,8 @@ function pretty.series_name(labels)
       or "")
 end
 
-local function time_text(seconds)
+--- Seconds since 1970 as a date and time, UTC.
+function pretty.time(seconds)
   return native.time_text(seconds)
 end
 
@@ -131,12 +132,13 @@ local function put_series_list(out, list)
       local times = rawget(series, "times")
       line = line .. format("  %d samples", #values)
       if #values > 0 and is_column(times) then
-        line = line .. format(", %s to %s, last %s", time_text(times[1]), time_text(times[#times]),
+        local first, last = pretty.time(times[1]), pretty.time(times[#times])
+        line = line .. format(", %s to %s, last %s", first, last,
           number(values[#values]))
       end
     elseif rawget(series, "last") then
-      line = line .. "  " .. (rawget(series, "first") and time_text(rawget(series, "first")) or
-        "?") .. " to " .. time_text(rawget(series, "last"))
+      line = line .. "  " .. (rawget(series, "first") and pretty.time(rawget(series, "first")) or
+        "?") .. " to " .. pretty.time(rawget(series, "last"))
     end
     out.put(line .. "\n")
     if out.full() then return end

@@ -1,5 +1,6 @@
 -- A console session: its environment, answers as text and JSON, completion (core/script/session.c).
 
+local console = require "tidemark.console"
 local env = require "tidemark.env"
 local pretty = require "tidemark.pretty"
 local tide = require "tidemark.tide"
@@ -24,9 +25,14 @@ local function print(...)
 end
 
 local function help()
-  local lines = { "An expression shows its value; names that are set stay until the session ends.",
-    "tide.query 'PromQL'   tide.series 'selector'   tide.store.stats()   tide.server.rules()",
-    "Commands of the scripts:" }
+  local lines = {
+    "An expression shows its value; names that are set stay until the session ends.", "" }
+  for _, entry in ipairs(console.helps) do
+    lines[#lines + 1] = string.format("  %-40s %s", entry[1] .. "(" .. entry[2] .. ")", entry[3])
+  end
+  lines[#lines + 1] = ""
+  lines[#lines + 1] =
+    "All that scripts can do is in tide (docs/lua-api.md). Commands of the scripts:"
   local list = {}
   for name in pairs(commands) do list[#list + 1] = name end
   table.sort(list)
@@ -34,7 +40,7 @@ local function help()
     lines[#lines + 1] = "  commands." .. name .. "(...)   " .. session.helps[name]
   end
   if #list == 0 then lines[#lines + 1] = "  none" end
-  return table.concat(lines, "\n")
+  native.print(table.concat(lines, "\n") .. "\n")
 end
 
 --- The environment that lines run in: globals may be set, and are kept.
@@ -42,6 +48,7 @@ function session.environment()
   if environment then return environment end
   names = tide.names()
   tide.extend("server", operate)
+  for _, entry in ipairs(console.helps) do names[entry[1]] = console[entry[1]] end
   names.print, names.help, names.commands = print, help, env.read_only("commands", commands)
   environment = setmetatable({}, { __index = setmetatable(names, { __index = env.offered }),
     __metatable = false })

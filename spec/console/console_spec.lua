@@ -82,6 +82,39 @@ describe("tidemark console", function()
       assert.equal(1, status)
     end)
 
+    it("draws a chart with its axes and a legend", function()
+      local lines, now = {}, os.time()
+      for i = 0, 59 do
+        lines[#lines + 1] = ("slope %d %d000\n"):format(i, now - 3600 + i * 60)
+      end
+      push(table.concat(lines))
+      local output, status = shell(console .. " --eval 'plot \"slope\"'")
+      assert.equal(0, status)
+      assert.truthy(output:find("^%s+59 ┤"))
+      assert.truthy(output:find("\n%s+0 ┤"))
+      assert.truthy(output:find("\n  slope  last 59\n"))
+      -- It rises: the first row has dots at its right end, the last one at its left.
+      local rows = {}
+      for row in output:gmatch("[┤│]([^\n]+)\n") do rows[#rows + 1] = row end
+      local blank = "\226\160\128"
+      assert.equal(blank, rows[1]:match("\226\160\128"))
+      assert.truthy(rows[14] and not rows[14]:find("^" .. blank:rep(8)))
+    end)
+
+    it("says what there is", function()
+      local output = shell(console .. " --eval 'help()'")
+      for _, name in ipairs { "plot", "top", "kill", "watch", "samples", "undelete" } do
+        assert.truthy(output:find("\n  " .. name .. "(", 1, true), name)
+      end
+    end)
+
+    it("shows stored samples and the largest labels", function()
+      local output = shell(console .. " --json --eval 'samples(\"room_celsius\", \"1h\")'")
+      assert.equal(2, #cjson.decode(output).values[1])
+      output = shell(console .. " --json --eval 'top(\"label_pairs\", 1)'")
+      assert.equal("__name__=room_celsius", cjson.decode(output).values[1][1].text)
+    end)
+
     it("keeps others out by the socket's mode", function()
       assert.equal("600\n", (shell("stat -c %a " .. running.folder .. "/console.sock")))
     end)
@@ -144,6 +177,14 @@ describe("tidemark console", function()
       screen:wait_for("\n42\n")
       screen:keys("C-d")
       screen:wait_for("status=0")
+    end)
+
+    it("watches a query until Ctrl-C", function()
+      open()
+      screen:line("watch('room_celsius', '100ms')")
+      screen:wait_for("attic.-cellar.-attic")
+      screen:keys("C-c")
+      screen:wait_for("cancelled")
     end)
 
     it("ends what runs at Ctrl-C while pushes go on", function()

@@ -62,7 +62,7 @@ main_objects := $(patsubst %.c,$(O)/%.o,$(wildcard core/*.c))
 q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
-.PHONY: all run test check bench fuzz crash install uninstall man deb format lint docs clean help deps \
+.PHONY: all web run test check bench fuzz crash install uninstall man deb format lint docs clean help deps \
 	deps-test peers protocols bench-tools spec-tools FORCE
 
 all: $(B)/tidemark $(B)/libtide.so $(if $(SANITIZER),$(B)/luahost) ## build the server and the library that the specs load
@@ -96,7 +96,7 @@ $(O)/%.o: %.cc $(O)/flags
 	@mkdir -p $(@D)
 	$(q)$(CXX) $(all_cxxflags) -MMD -MP -c -o $@ $<
 
-# The server's own Lua (and later the page) lies in the binary.
+# The server's own Lua and the page, if `make web` built it, lie in the binary.
 $(B)/gen/embedded.c: .ci/embed $(lua_files) $(wildcard web/dist/*)
 	$(call say,EMBED,$@)
 	@mkdir -p $(@D)
@@ -117,6 +117,10 @@ $(main_objects): $(B)/gen/version.h
 -include $(objects:.o=.d) $(main_objects:.o=.d)
 
 # --- what people and CI run ----------------------------------------------------------------------
+
+web: ## build the page for browsers (needs npm); then build again, and the server has it
+	$(call say,NPM,web/dist)
+	$(q)cd web && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts >/dev/null && node build.mjs
 
 run: deps ## install what is missing, build, and serve (ARGS="--listen ... --data ...")
 	@$(MAKE) --no-print-directory all

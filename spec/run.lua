@@ -13,7 +13,7 @@ while arg[i] do
   i = i + 1
 end
 if #paths == 0 then
-  for _, folder in ipairs { "unit", "compat", "script", "http", "promql", "console", "crash" } do
+  for _, folder in ipairs { "unit", "compat", "script", "http", "promql", "console", "web", "crash" } do
     if lfs.attributes("spec/" .. folder) then paths[#paths + 1] = "spec/" .. folder end
   end
 end

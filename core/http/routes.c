@@ -11,6 +11,7 @@
 #include "http/routes_export.h"
 #include "http/routes_format.h"
 #include "http/routes_labels.h"
+#include "http/routes_page.h"
 #include "http/routes_query.h"
 #include "http/routes_remote_read.h"
 #include "http/routes_running.h"
@@ -106,7 +107,9 @@ static const struct http_route routes[] = {
     {"/-/healthy",                  GET,        HTTP_ROLE_NONE,   ALWAYS, status_healthy, NULL},
     {"/-/ready",                    GET,        HTTP_ROLE_NONE,   ALWAYS, status_ready, NULL},
     {"/health",                     GET,        HTTP_ROLE_NONE,   ALWAYS, status_health, NULL},
-    {"/",                           GET,        HTTP_ROLE_NONE,   ALWAYS, status_page, NULL},
+    {"/",                           GET,        HTTP_ROLE_NONE,   ALWAYS, route_page, NULL},
+    {"/graph",                      GET,        HTTP_ROLE_NONE,   ALWAYS, route_page, NULL},
+    {"/assets/*",                   GET,        HTTP_ROLE_NONE,   ALWAYS, route_asset, NULL},
 };
 /* clang-format on */
 

@@ -157,5 +157,7 @@ void status_page(struct http_request *request, struct http_reply *reply)
         "<p>Grafana: a data source of type Prometheus with the URL of this server.</p>\n"
         "<h2>Look</h2>\n"
         "<p><a href=\"metrics\">metrics</a> &middot; <a href=\"-/ready\">ready</a> &middot; "
-        "<a href=\"-/healthy\">healthy</a></p>\n</html>\n");
+        "<a href=\"-/healthy\">healthy</a></p>\n"
+        "<p>This server was built without its page of graphs, which needs npm: "
+        "<code>make web all</code></p>\n</html>\n");
 }

@@ -11,6 +11,7 @@ void status_ready(struct http_request *request, struct http_reply *reply);
 void status_health(struct http_request *request, struct http_reply *reply);
 void status_metrics(struct http_request *request, struct http_reply *reply);
 void status_buildinfo(struct http_request *request, struct http_reply *reply);
+/** The plain page of a build without web/dist (routes_page.h). */
 void status_page(struct http_request *request, struct http_reply *reply);
 
 #endif

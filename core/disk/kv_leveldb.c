@@ -188,6 +188,15 @@ static bool is_there(const char *path)
     return there;
 }
 
+/* Only with paranoid checks does LevelDB's repair look at checksums: without them it keeps a table
+ * whose blocks cannot be read afterwards. */
+static void repair(struct leveldb_kv *self, const char *path, char **problem)
+{
+    leveldb_options_set_paranoid_checks(self->options, 1);
+    leveldb_repair_db(self->options, path, problem);
+    leveldb_options_set_paranoid_checks(self->options, 0);
+}
+
 struct kv *kv_leveldb_open(const char *path, const struct kv_options *options, struct error *err)
 {
     struct leveldb_kv *self;
@@ -201,7 +210,7 @@ struct kv *kv_leveldb_open(const char *path, const struct kv_options *options, s
     self->path = mem_dup(path, strlen(path));
     set_options(self, options);
     if (options != NULL && options->salvage)
-        leveldb_repair_db(self->options, path, &problem);
+        repair(self, path, &problem);
     if (problem == NULL)
         self->db = leveldb_open(self->options, path, &problem);
     if (problem != NULL) {

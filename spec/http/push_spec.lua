@@ -5,6 +5,7 @@ local process = require "spec.support.process"
 local protobuf = require "spec.support.protobuf"
 local remote_write = require "spec.support.remote_write"
 local server = require "spec.support.server"
+local socket = require "socket"
 
 local bytes, number, double = protobuf.bytes, protobuf.number, protobuf.double
 
@@ -27,11 +28,12 @@ describe("pushes", function()
 
   local function post(path, body, headers) return tidemark:request("POST", path, body, headers) end
   local function get(path) return json.decode(tidemark:request("GET", path).body) end
-  -- { ['name{a="b"}'] = "value" } of an instant query, labels in order of names.
+  -- { ['name{a="b"}'] = "value" } of an instant query, labels in order of names. A second ahead
+  -- by the server's clock: os.time() reads a coarser one, which may be behind what just arrived.
   local function ask(query, time)
     local found = {}
     for _, one in ipairs(get("/api/v1/query?query=" .. escape(query) .. "&time=" ..
-      (time or os.time() + 1)).data.result) do
+      (time or socket.gettime() + 1)).data.result) do
       local labels = {}
       for name, value in pairs(one.metric) do
         if name ~= "__name__" then labels[#labels + 1] = ('%s="%s"'):format(name, value) end

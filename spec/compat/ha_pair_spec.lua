@@ -1,22 +1,24 @@
 -- Two Prometheus servers that watch the same targets and send the same series here, each in several
--- shards: about half of all samples come late, and not one is refused or lost.
+-- shards: much of what one sends comes late, and not one sample is refused or lost.
 local peers = require "spec.peers.peers"
 local process = require "spec.support.process"
 
 local SELECTOR = '{job=~"self|other"}'
 
--- One of the pair; only its scrapes' times tell it from the other.
-local function start(folder, port)
+-- One of the pair; only its scrapes' times tell it from the other. With the same interval both would
+-- scrape in the same millisecond (the phase comes from the target), and all of one be the other's.
+-- `deadline` is how long a sample may wait in its queue for others: the slower one's come late.
+local function start(folder, port, interval, deadline)
   return peers.prometheus(folder, ([[
-global: {scrape_interval: 300ms}
+global: {scrape_interval: %dms}
 scrape_configs:
   - {job_name: self, static_configs: [{targets: ['127.0.0.1:%d']}]}
   - {job_name: other, static_configs: [{targets: ['127.0.0.1:%d']}]}
 remote_write:
   - url: 'http://127.0.0.1:%d/api/v1/write'
     queue_config:
-      {min_shards: 4, max_shards: 6, max_samples_per_send: 100, batch_send_deadline: 200ms}
-]]):format(port, port, port))
+      {min_shards: 4, max_shards: 6, max_samples_per_send: 500, batch_send_deadline: %s}
+]]):format(interval, port, port, port, deadline))
 end
 
 -- All samples of both, by series and time.
@@ -45,7 +47,7 @@ describe("two Prometheus servers with the same series", function()
       process.remove(folder)
     end)
     for i = 1, 2 do
-      local one, its_port = start(folder, port)
+      local one, its_port = start(folder, port, 290 + i * 10, i == 1 and "100ms" or "1s")
       pair[i] = { process = one, port = its_port }
     end
     process.wait_for("scrapes of both", 40, function()

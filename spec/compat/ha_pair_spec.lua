@@ -5,9 +5,9 @@ local process = require "spec.support.process"
 
 local SELECTOR = '{job=~"self|other"}'
 
--- One of the pair; only its scrapes' times tell it from the other. With the same interval both would
--- scrape in the same millisecond (the phase comes from the target), and all of one be the other's.
--- `deadline` is how long a sample may wait in its queue for others: the slower one's come late.
+-- One of the pair; only its scrapes' times tell it from the other. With the same interval both
+-- would scrape in the same millisecond (the phase comes from the target), and all of one be the
+-- other's. `deadline` is how long a sample may wait in its queue: the slower one's come late.
 local function start(folder, port, interval, deadline)
   return peers.prometheus(folder, ([[
 global: {scrape_interval: %dms}

@@ -10,6 +10,7 @@ const saw = { errors: [], foreign: [] };
 const browser = await chromium.launchPersistentContext(profile, {
   executablePath: program,
   headless: true,
+  timezoneId: "Asia/Tokyo",
   viewport: { width: 1200, height: 820 },
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync"],
@@ -32,12 +33,14 @@ const picture = async (name) => {
 };
 // The lines of the chart: [[time, value], ...] of each.
 const points = async () => {
-  await page.waitForSelector(".plot canvas");
-  return page.evaluate(() => {
-    const [times, ...columns] = document.querySelector(".plot").plot.data;
+  const handle = await page.waitForFunction(() => {
+    const plot = document.querySelector('#result[aria-busy="false"] .plot')?.plot;
+    if (!plot) return null;
+    const [times, ...columns] = plot.data;
     return columns.map((column) => times.map((time, i) => [time, column[i]])
       .filter(([, value]) => value !== null));
   });
+  return handle.jsonValue();
 };
 const legend = () => page.locator(".legend-name").allTextContents();
 const axis = () => page.evaluate(() => {
@@ -64,6 +67,7 @@ await page.getByRole("button", { name: "Stacked" }).click();
 await page.waitForFunction(() => location.search.includes("g0.stacked=1"));
 saw.stacked = await points();
 await page.goto(page.url());
+saw.end_input = await page.getByLabel("end of the range").inputValue();
 saw.reopened = await points();
 await picture("stacked");
 
@@ -89,6 +93,12 @@ saw.hostile_table = await page.locator("#result td").allTextContents();
 saw.images = await page.locator("#view img").count();
 saw.hostile_ran = await page.evaluate(() => window.hostile === true);
 
+// A link of Prometheus, whose dates are UTC.
+await page.goto(link({ "g0.expr": "spec_temperature", ...TIMES,
+  "g0.end_input": "2001-09-09 01:56:40" }));
+await points();
+saw.utc = await axis();
+
 // What is wrong with a query is said.
 await page.goto(link({ "g0.expr": "rate(spec_temperature)", ...TIMES }));
 saw.error = await page.locator(".message.error").textContent();
@@ -105,6 +115,14 @@ await page.getByRole("link", { name: "Operate" }).click();
 await page.getByRole("button", { name: "Undelete" }).click();
 await page.waitForSelector("text=the trash is empty");
 saw.operate_errors = await page.locator(".message.error").count();
+await page.evaluate((text) => {
+  const body = new URLSearchParams({ query: text, start: 1000000000, end: 1000010000, step: 1 });
+  window.heavy = fetch("api/v1/query_range", { method: "POST", body }).then((answer) => answer.text());
+}, Array(40).fill("quantile_over_time(0.9, vector(1)[1h:1s])").join(" + "));
+await page.getByRole("link", { name: "Explore" }).click();
+await page.getByRole("link", { name: "Operate" }).click();
+await page.getByRole("button", { name: "Kill" }).click();
+saw.killed = await page.evaluate(() => window.heavy);
 await picture("operate");
 
 if (pictures) {

@@ -87,6 +87,15 @@ describe("the page in a browser", function()
     assert.same(saw.stacked, saw.reopened)
   end)
 
+  it("writes times of the reader's zone, and reads links of Prometheus as UTC", function()
+    assert.equal("2001-09-09 10:56:40", saw.end_input) -- in Tokyo
+    assert.same({ FROM, FROM + 600 }, saw.utc)
+  end)
+
+  it("kills a query", function()
+    assert.truthy(saw.killed:find("killed", 1, true), saw.killed)
+  end)
+
   it("zooms to what is dragged over", function()
     local low, high = saw.zoomed[1], saw.zoomed[2]
     assert.truthy(math.abs(low - (FROM + 200)) < 10, low)
@@ -122,7 +131,9 @@ describe("the page in a browser", function()
   it("asks no other host, and breaks no policy", function()
     assert.same({}, saw.foreign)
     for _, text in ipairs(saw.errors) do
-      assert.truthy(text:find("400 (Bad Request)", 1, true), text) -- the wrong query's
+      -- What the browser says of the wrong query and the killed one.
+      assert.truthy(text:find("400 (Bad Request)", 1, true) or text:find("status of 499", 1, true),
+        text)
     end
   end)
 end)

@@ -5,7 +5,7 @@ import { button, el, message, table } from "./dom.js";
 import { createEditor } from "./editor.js";
 import { seriesName } from "./series.js";
 import { writeState } from "./state.js";
-import { autoStep, formatDuration, formatTime, parseDuration, parseTime } from "./time.js";
+import { absolute, autoStep, formatDuration, formatTime, isSeconds, parseDuration, parseTime } from "./time.js";
 
 const RANGES = ["5m", "15m", "1h", "3h", "6h", "12h", "1d", "2d", "1w", "2w", "30d", "1y"];
 const REFRESHES = [["", "off"], ["5s", "5 s"], ["15s", "15 s"], ["1m", "1 min"]];
@@ -92,6 +92,7 @@ export function createGraph(state) {
       return;
     }
     const began = performance.now();
+    shown.setAttribute("aria-busy", "true");
     try {
       const axis = axisOf(state);
       const answers = await Promise.all(asked.map((text) => (state.table
@@ -108,6 +109,7 @@ export function createGraph(state) {
       clear();
       notes.replaceChildren(message("error", error.message));
     }
+    shown.setAttribute("aria-busy", "false");
     const pause = parseDuration(state.refresh || "0");
     if (pause > 0) timer = setTimeout(() => run({ remember: false }), pause * 1000);
   }
@@ -144,7 +146,7 @@ export function createGraph(state) {
 
   function moveTo(low, high) {
     state.range = formatDuration(Math.max(5, high - low));
-    state.end = formatTime(high);
+    state.end = String(Math.round(high));
     state.step = "";
     fill();
     run();
@@ -152,7 +154,7 @@ export function createGraph(state) {
 
   function shift(direction) {
     const { from, to } = axisOf(state);
-    state.end = formatTime(to + direction * (to - from) / 2);
+    state.end = String(Math.round(to + direction * (to - from) / 2));
     fill();
     run();
   }
@@ -166,7 +168,8 @@ export function createGraph(state) {
   const field = (key, label, attributes) => el("input", { "aria-label": label, title: label,
     spellcheck: "false", onchange: (event) => set(key, event.target.value.trim()), ...attributes });
   const range = field("range", "range", { list: "ranges", size: 6 });
-  const end = field("end", "end of the range: now-2h, or a date", { placeholder: "now", size: 18 });
+  const end = field("end", "end of the range: now-2h, or a date", { placeholder: "now", size: 18,
+    onchange: () => set("end", absolute(end.value.trim())) });
   const step = field("step", "step between points", { placeholder: "step: auto", size: 9 });
   const toggle = (key, text) => button(text, () => set(key, !state[key]), { "data-key": key });
   const toggles = [toggle("table", "Table"), toggle("stacked", "Stacked"), toggle("log", "Log")];
@@ -176,7 +179,7 @@ export function createGraph(state) {
 
   function fill() {
     range.value = state.range;
-    end.value = state.end;
+    end.value = isSeconds(state.end) ? formatTime(Number(state.end)) : state.end;
     step.value = state.step;
     refresh.value = state.refresh;
     for (const one of toggles) one.setAttribute("aria-pressed", String(state[one.dataset.key]));

@@ -1,6 +1,8 @@
 // What the page shows, as the parameters of its address: those of Prometheus' graph page, so that
 // its links work here. gN.expr: a query; g0.*: what all of them share.
 
+import { absolute } from "./time.js";
+
 export function readState(search = location.search) {
   const parameters = new URLSearchParams(search);
   const queries = [];
@@ -10,7 +12,7 @@ export function readState(search = location.search) {
     view: ["explore", "operate"].find((view) => view === parameters.get("view")) ?? "graph",
     queries: queries.length > 0 ? queries : [""],
     range: first("range_input", "1h"),
-    end: first("end_input", ""),
+    end: absolute(first("end_input", ""), "Z"),
     step: first("step_input", ""),
     table: ["1", "table"].includes(first("tab", "0")),
     stacked: ["1", "stacked"].includes(first("stacked", first("display_mode", "0"))),

@@ -24,13 +24,26 @@ export function formatDuration(seconds) {
   return text || "0s";
 }
 
+export function isSeconds(text) {
+  return /^\d+(\.\d+)?$/.test(text);
+}
+
+// A date as seconds, which mean the same in each time zone; other texts as they are. `zone` is
+// "Z" for dates in UTC, "" for local ones.
+export function absolute(text, zone = "") {
+  if (!/^\d{4}-\d\d-\d\d/.test(text)) return text;
+  const bare = /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?$/.test(text);
+  const seconds = Date.parse(text.replace(" ", "T") + (bare ? zone : "")) / 1000;
+  return Number.isNaN(seconds) ? text : String(seconds);
+}
+
 // Seconds since 1970 of "now", "now-2h", a number, or a date; null for "" (follow the clock).
 export function parseTime(text, now) {
   const trimmed = text.trim();
   if (trimmed === "" || trimmed === "now") return null;
   const relative = trimmed.match(/^now\s*-\s*(\S+)$/);
   if (relative) return now - parseDuration(relative[1]);
-  if (/^\d+(\.\d+)?$/.test(trimmed)) return Number(trimmed);
+  if (isSeconds(trimmed)) return Number(trimmed);
   return Date.parse(trimmed.replace(" ", "T")) / 1000;
 }
 

@@ -6,6 +6,13 @@
 
 #define URL_BYTES 4096
 
+void client_put_parameter(struct buf *path, const char *name, const char *text)
+{
+    buf_printf(path, "&%s=", name);
+    for (; *text != '\0'; text++)
+        buf_printf(path, "%%%02X", (unsigned char)*text);
+}
+
 void client_print_refusal(const struct fetch_reply *reply)
 {
     static const char mark[] = "\"error\":\"";

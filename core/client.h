@@ -31,6 +31,8 @@ struct client {
 TIDE_NODISCARD int client_exchange(const struct client *client, const struct config *config,
                                    const char *path, struct fetch_request *request,
                                    struct fetch_reply *reply);
+/** Appends "&name=text", encoded. */
+void client_put_parameter(struct buf *path, const char *name, const char *text);
 /** Says on standard error what the server refused: the API's error text, or a short plain one. */
 void client_print_refusal(const struct fetch_reply *reply);
 

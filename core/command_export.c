@@ -11,13 +11,6 @@ static int print_piece(void *ctx, const void *bytes, size_t len)
     return fwrite(bytes, 1, len, stdout) == len ? 0 : -1;
 }
 
-static void put_parameter(struct buf *path, const char *name, const char *text)
-{
-    buf_printf(path, "&%s=", name);
-    for (; *text != '\0'; text++)
-        buf_printf(path, "%%%02X", (unsigned char)*text);
-}
-
 int command_export(int argc, char **argv)
 {
     struct client client = {0};
@@ -37,13 +30,13 @@ int command_export(int argc, char **argv)
         return EXIT_FOUND;
     buf_puts(&path, "/api/v1/export?stale_markers=1");
     for (size_t i = 0; i < arguments.operand_count; i++)
-        put_parameter(&path, "match[]", arguments.operands[i]);
+        client_put_parameter(&path, "match[]", arguments.operands[i]);
     if (arguments.operand_count == 0)
-        put_parameter(&path, "match[]", "{__name__!=\"\"}");
+        client_put_parameter(&path, "match[]", "{__name__!=\"\"}");
     if (start != NULL)
-        put_parameter(&path, "start", start);
+        client_put_parameter(&path, "start", start);
     if (end != NULL)
-        put_parameter(&path, "end", end);
+        client_put_parameter(&path, "end", end);
     buf_putc(&path, '\0');
     if (client_exchange(&client, &config, (const char *)path.data, &request, &reply) == 0) {
         if (reply.status == 200 && fflush(stdout) == 0)

@@ -85,6 +85,7 @@ static const struct http_route routes[] = {
     {"/api/v1/admin/tsdb/snapshot", GET,        HTTP_ROLE_ADMIN,  POOL,   route_snapshot_list, NULL},
     {"/api/v1/admin/tsdb/snapshot", HTTP_VERB_DELETE, HTTP_ROLE_ADMIN, POOL, route_snapshot_delete,
      NULL},
+    {"/api/v1/admin/tsdb/plan",     POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_plan, NULL},
     {"/api/v1/admin/tsdb/confirm",  POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_confirm, NULL},
     {"/api/v1/admin/tsdb/confirm",  GET,        HTTP_ROLE_ADMIN,  0,      route_clock, NULL},
     {"/snapshot/create",            GET | POST, HTTP_ROLE_ADMIN,  POOL,   route_vm_snapshot_create,

@@ -33,17 +33,12 @@ static const char *asker(const struct http_request *request, char text[REMOVAL_B
     return text;
 }
 
-/* What concerns all of the store is not for the credential of one tenant. */
 static bool may_all(const struct http_request *request, struct http_reply *reply)
 {
-    struct label label;
     struct error err;
-    int bound = tenant_label(request, &label, &err);
 
-    if (bound == 0)
+    if (tenant_may_all(request, &err) == 0)
         return true;
-    if (bound > 0)
-        error_set(&err, ERR_DENIED, "this concerns all tenants, and the credential is of one");
     http_reply_failure(reply, &err);
     return false;
 }

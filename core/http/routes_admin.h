@@ -27,6 +27,9 @@ void route_vm_snapshot_list(struct http_request *request, struct http_reply *rep
 void route_vm_snapshot_delete(struct http_request *request, struct http_reply *reply);
 void route_vm_snapshot_delete_all(struct http_request *request, struct http_reply *reply);
 
+/* POST scripts, match[], format: what the next pass of retention would drop, by rule. */
+void route_plan(struct http_request *request, struct http_reply *reply);
+
 /* GET: whether the clock is doubted. POST: it is right, deletions by age go on. */
 void route_clock(struct http_request *request, struct http_reply *reply);
 void route_confirm(struct http_request *request, struct http_reply *reply);

@@ -20,3 +20,14 @@ int tenant_label(const struct http_request *request, struct label *label, struct
                             .value_len = (uint32_t)strlen(request->tenant)};
     return 1;
 }
+
+int tenant_may_all(const struct http_request *request, struct error *err)
+{
+    struct label label;
+    int bound = tenant_label(request, &label, err);
+
+    if (bound > 0)
+        return error_set(err, ERR_DENIED,
+                         "this concerns all tenants, and the credential is of one");
+    return bound;
+}

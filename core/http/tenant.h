@@ -15,5 +15,7 @@
  */
 TIDE_NODISCARD int tenant_label(const struct http_request *request, struct label *label,
                                 struct error *err);
+/** What concerns all of the store is not for the credential of one tenant: -1 with err: DENIED. */
+TIDE_NODISCARD int tenant_may_all(const struct http_request *request, struct error *err);
 
 #endif

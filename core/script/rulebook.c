@@ -289,6 +289,20 @@ struct rulebook *rulebook_open(const struct rulebook_options *options, struct er
     return book;
 }
 
+struct rulebook *rulebook_open_beside(const struct rulebook *book, const char *folder,
+                                      struct error *err)
+{
+    struct rulebook_options options = {
+        .folder = folder,
+        .time_ms = book->time_ns / 1000000,
+        .memory_bytes = book->memory_bytes,
+        .max_errors = book->max_errors,
+        .clock = book->clock,
+    };
+
+    return rulebook_open(&options, err);
+}
+
 void rulebook_close(struct rulebook *book)
 {
     if (book == NULL)

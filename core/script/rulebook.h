@@ -38,6 +38,10 @@ struct rulebook_options {
  */
 TIDE_NODISCARD struct rulebook *rulebook_open(const struct rulebook_options *options,
                                               struct error *err);
+/** Another folder's rules within the bounds and by the clock of `book`, to try them: without
+ * metrics, and with nothing to act on. As rulebook_open. */
+TIDE_NODISCARD struct rulebook *rulebook_open_beside(const struct rulebook *book,
+                                                     const char *folder, struct error *err);
 /** When no thread asks any more. Takes NULL. */
 void rulebook_close(struct rulebook *book);
 

@@ -6,26 +6,10 @@
 
 #include "base/logger.h"
 #include "base/mem.h"
+#include "store/duty.h"
 #include "store/folder.h"
 
-/* What a series of the stripe needs. */
-struct duty {
-    uint64_t fp;
-    struct labels *labels; /* only if the policy wants them */
-    int64_t first_ms;
-    int64_t last_ms;
-    uint64_t chunks;
-    bool archived;
-    bool idle; /* archive it */
-};
-
-struct duties {
-    struct duty *items;
-    size_t count;
-    size_t cap;
-};
-
-static void add_duty(struct duties *duties, const struct duty *duty)
+void duties_add(struct duties *duties, const struct duty *duty)
 {
     if (duties->count == duties->cap) {
         duties->cap = duties->cap != 0 ? duties->cap * 2 : 64;
@@ -34,16 +18,16 @@ static void add_duty(struct duties *duties, const struct duty *duty)
     duties->items[duties->count++] = *duty;
 }
 
-static void destroy_duties(struct duties *duties)
+void duties_destroy(struct duties *duties)
 {
     for (size_t i = 0; i < duties->count; i++)
         labels_unref(duties->items[i].labels);
     mem_free(duties->items);
 }
 
-static bool asks_policy(const struct store *store)
+bool policy_decides(const struct policy *policy)
 {
-    return store->options.policy != NULL && store->options.policy->retention_of != NULL;
+    return policy != NULL && policy->retention_of != NULL;
 }
 
 static uint32_t timeout_s(const struct store *store)
@@ -92,11 +76,11 @@ static void look_at(struct store *store, struct series *series, int64_t before_m
     } else {
         counter_add(&store->counters.maintained_archive, 1);
     }
-    if (!duty.idle && duty.first_ms >= before_ms && !asks_policy(store))
+    if (!duty.idle && duty.first_ms >= before_ms && !policy_decides(store->options.policy))
         return;
-    if (asks_policy(store))
+    if (policy_decides(store->options.policy))
         duty.labels = series_labels_locked(store, series);
-    add_duty(duties, &duty);
+    duties_add(duties, &duty);
 }
 
 /* Earliest time that is kept, and nothing for ever. */
@@ -110,10 +94,9 @@ static int64_t keep_from(const struct store *store, int64_t keep_ms)
     return before_ms;
 }
 
-/* How long its samples stay; by: the rule that says so. */
-static int64_t retention_of(const struct store *store, const struct duty *duty, const char **by)
+struct duty_verdict duty_decide(const struct store *store, const struct policy *policy,
+                                const struct duty *duty)
 {
-    const struct policy *policy = store->options.policy;
     struct series_view view = {
         .labels = duty->labels,
         .fp = duty->fp,
@@ -123,15 +106,17 @@ static int64_t retention_of(const struct store *store, const struct duty *duty, 
         .bytes = duty->chunks * SERIES_RECORD_BYTES,
         .archived = duty->archived,
     };
-    struct retention_verdict verdict;
+    struct retention_verdict answer = {.keep_ms = RETENTION_DEFAULT};
+    struct duty_verdict verdict = {0};
 
-    *by = "storage.retention";
-    if (duty->labels == NULL)
-        return store->options.retention_ms;
-    verdict = policy->retention_of(policy->ctx, &view);
-    if (verdict.keep_ms != RETENTION_DEFAULT && verdict.rule != NULL)
-        *by = verdict.rule;
-    return verdict.keep_ms == RETENTION_DEFAULT ? store->options.retention_ms : verdict.keep_ms;
+    if (policy_decides(policy))
+        answer = policy->retention_of(policy->ctx, &view);
+    verdict.by_default = answer.keep_ms == RETENTION_DEFAULT;
+    verdict.keep_ms = verdict.by_default ? store->options.retention_ms : answer.keep_ms;
+    verdict.rule = verdict.by_default ? NULL : answer.rule;
+    verdict.from_ms = keep_from(store, verdict.keep_ms);
+    verdict.due = duty->first_ms < verdict.from_ms;
+    return verdict;
 }
 
 /* --- archiving
@@ -241,18 +226,18 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
     for (size_t i = 0; i < duties.count && result == 0; i++) {
         const struct duty *duty = &duties.items[i];
         int64_t begin_ns = clock_mono_ns(clock_system());
-        const char *by;
-        int64_t from_ms = keep_from(store, retention_of(store, duty, &by));
+        struct duty_verdict verdict = duty_decide(store, store->options.policy, duty);
 
-        if (duty->first_ms < from_ms && held)
+        if (verdict.due && held)
             counter_add(&store->counters.drops_held, 1);
-        else if (duty->first_ms < from_ms)
-            result = retention_drop(store, duty->fp, from_ms, by, err);
+        else if (verdict.due)
+            result = retention_drop(store, duty->fp, verdict.from_ms,
+                                    verdict.rule != NULL ? verdict.rule : "storage.retention", err);
         store_observe(&store->maintain_seconds[duty->archived],
                       (double)(clock_mono_ns(clock_system()) - begin_ns) / 1e9);
     }
     if (result == 0)
         result = note_idle(store, &duties, err);
-    destroy_duties(&duties);
+    duties_destroy(&duties);
     return result;
 }

@@ -67,7 +67,8 @@ enum store_event_kind {
 struct policy {
     void *ctx;
 
-    /* Maintenance thread only. The answer is cached until valid_until_ms or a new version. */
+    /* One call at a time: by the maintenance thread, or by the thread that plans (plan.h). The
+     * answer is cached until valid_until_ms or a new version. */
     struct retention_verdict (*retention_of)(void *ctx, const struct series_view *series);
 
     /* A label block was seen for the first time (or again, after its cache entry went). `labels` is

@@ -4,6 +4,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "chunk/chunk.h"
+#include "store/duty.h"
 #include "store/folder.h"
 
 /* A drop in work: the series is busy. */
@@ -174,18 +175,43 @@ static int count_dropped(struct store *store, const struct series_drop *drop,
     return result;
 }
 
+/* Finds out what a drop takes. *dropped: zeroed if it takes nothing. */
+static int plan_file(struct store *store, const struct drop_work *work, int64_t before_ms,
+                     struct series_drop *drop, struct removal *dropped, struct error *err)
+{
+    uint64_t expected =
+        work->expected == FILE_CHUNKS_UNKNOWN ? SERIES_CHUNKS_ANY : (uint64_t)work->expected;
+
+    *dropped = (struct removal){0};
+    if (series_file_drop_plan(store->folder->volume, work->fp, expected, before_ms,
+                              store->options.min_shrink_ratio, NULL, 0, drop, err) != 0)
+        return -1;
+    return drop->action == SERIES_DROP_NOTHING ? 0 : count_dropped(store, drop, dropped, err);
+}
+
+int retention_count(struct store *store, uint64_t fp, int64_t before_ms, struct removal *dropped,
+                    struct error *err)
+{
+    struct series_drop drop = {0};
+    struct drop_work work;
+    int result;
+
+    *dropped = (struct removal){0};
+    if (!begin_drop(store, fp, &work))
+        return 0;
+    result = plan_file(store, &work, before_ms, &drop, dropped, err);
+    end_drop(store, &work, TIDE_EARLIEST_MS);
+    return result;
+}
+
 /* Plans, counts, drops. *dropped: what went. */
 static int drop_file(struct store *store, const struct drop_work *work, int64_t before_ms,
                      struct series_drop *drop, struct removal *dropped, struct error *err)
 {
     struct volume *volume = store->folder->volume;
     bool sync = store->options.series_sync != SERIES_SYNC_NEVER;
-    uint64_t expected =
-        work->expected == FILE_CHUNKS_UNKNOWN ? SERIES_CHUNKS_ANY : (uint64_t)work->expected;
 
-    if (series_file_drop_plan(volume, work->fp, expected, before_ms,
-                              store->options.min_shrink_ratio, NULL, 0, drop, err) != 0 ||
-        count_dropped(store, drop, dropped, err) != 0 ||
+    if (plan_file(store, work, before_ms, drop, dropped, err) != 0 ||
         series_file_drop_write(volume, drop, NULL, sync, err) != 0)
         return -1;
     return series_file_drop_publish(volume, drop, sync, err);

@@ -1,0 +1,198 @@
+/* plan.c - see plan.h: the pass of maintenance.c without its deeds. */
+#include "store/plan.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "store/clock_guard.h"
+#include "store/duty.h"
+#include "store/folder.h"
+
+struct planning {
+    struct store *store;
+    const struct plan_request *request;
+    const struct policy *policy;
+    struct store_plan *plan;
+};
+
+/* Chunks as the pass counts them: it closes the head of a quiet series first. */
+static uint64_t chunks_of(const struct store *store, const struct series *series)
+{
+    uint32_t quiet_s = store_now_s(store) - series->arrival_s;
+    bool closes = (int64_t)quiet_s > store->options.head_chunk_timeout_ms / 1000;
+
+    return series->chunk_count + (closes && series_has_head(series) ? 1 : 0) +
+           (uint64_t)TIDE_MAX(series->file_chunks, 0);
+}
+
+/* Under its stripe; as look_at of maintenance.c, but it touches nothing. */
+static void note(struct planning *planning, const struct series *series, struct duties *duties)
+{
+    const struct plan_request *request = planning->request;
+    struct duty duty = {
+        .fp = series->fp,
+        .first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
+        .last_ms = series->last_ms,
+        .archived = series->archived,
+    };
+
+    if (!series->has_samples || series->busy)
+        return;
+    duty.labels = series_labels_locked(planning->store, series);
+    if (!matchers_accept(request->matchers, request->matcher_count, duty.labels)) {
+        labels_unref(duty.labels);
+        return;
+    }
+    if (!series->archived)
+        duty.chunks = chunks_of(planning->store, series);
+    duties_add(duties, &duty);
+}
+
+static void name_decider(const struct duty_verdict *verdict, enum plan_kind *kind,
+                         char title[PLAN_RULE_BYTES])
+{
+    *kind = verdict->by_default     ? PLAN_CONFIGURATION
+            : verdict->rule != NULL ? PLAN_RULE
+                                    : PLAN_BROKEN;
+    snprintf(title, PLAN_RULE_BYTES, "%s",
+             *kind == PLAN_RULE            ? verdict->rule
+             : *kind == PLAN_CONFIGURATION ? "configuration"
+                                           : "broken rule");
+}
+
+static struct plan_rule *rule_of(struct store_plan *plan, enum plan_kind kind, const char *title)
+{
+    struct plan_rule *rule;
+
+    for (size_t i = 0; i < plan->rule_count; i++) {
+        if (plan->rules[i].kind == kind && strcmp(plan->rules[i].title, title) == 0)
+            return &plan->rules[i];
+    }
+    plan->rules = mem_realloc(plan->rules, (plan->rule_count + 1) * sizeof(*plan->rules));
+    rule = &plan->rules[plan->rule_count++];
+    *rule = (struct plan_rule){
+        .kind = kind, .removed = {.first_ms = TIDE_LATEST_MS, .last_ms = TIDE_EARLIEST_MS}};
+    snprintf(rule->title, sizeof(rule->title), "%s", title);
+    return rule;
+}
+
+static void add_removed(struct plan_rule *rule, const struct duty *duty,
+                        const struct removal *dropped)
+{
+    struct removal *sum = &rule->removed;
+
+    sum->series += dropped->series;
+    sum->series_gone += dropped->series_gone;
+    sum->chunks += dropped->chunks;
+    sum->samples += dropped->samples;
+    sum->bytes += dropped->bytes;
+    sum->first_ms = TIDE_MIN(sum->first_ms, dropped->first_ms);
+    sum->last_ms = TIDE_MAX(sum->last_ms, dropped->last_ms);
+    if (rule->example_count < PLAN_EXAMPLES)
+        rule->examples[rule->example_count++] =
+            (struct plan_example){labels_ref(duty->labels), dropped->chunks};
+}
+
+static void explain(struct store_plan *plan, const struct duty *duty,
+                    const struct duty_verdict *verdict, const struct plan_rule *rule,
+                    uint64_t chunks)
+{
+    struct plan_explained *one;
+
+    if (plan->explained == NULL)
+        plan->explained = mem_zalloc(PLAN_EXPLAINED, sizeof(*plan->explained));
+    if (plan->explained_count == PLAN_EXPLAINED)
+        return;
+    one = &plan->explained[plan->explained_count++];
+    *one = (struct plan_explained){.labels = labels_ref(duty->labels),
+                                   .kind = rule->kind,
+                                   .keep_ms = verdict->keep_ms,
+                                   .from_ms = verdict->from_ms,
+                                   .chunks = chunks};
+    memcpy(one->title, rule->title, sizeof(one->title));
+}
+
+static int plan_series(struct planning *planning, const struct duty *duty, struct error *err)
+{
+    struct store_plan *plan = planning->plan;
+    struct duty_verdict verdict = duty_decide(planning->store, planning->policy, duty);
+    char title[PLAN_RULE_BYTES];
+    struct removal dropped = {0};
+    struct plan_rule *rule;
+    enum plan_kind kind;
+
+    name_decider(&verdict, &kind, title);
+    rule = rule_of(plan, kind, title);
+    plan->series++;
+    rule->decides++;
+    if (verdict.due &&
+        retention_count(planning->store, duty->fp, verdict.from_ms, &dropped, err) != 0) {
+        if (err->code == ERR_IO)
+            return -1;
+        plan->damaged++;
+        dropped = (struct removal){0};
+    }
+    if (dropped.series != 0)
+        add_removed(rule, duty, &dropped);
+    if (planning->request->matcher_count != 0)
+        explain(plan, duty, &verdict, rule, dropped.chunks);
+    return 0;
+}
+
+/* Under background_lock, as the pass. */
+static int plan_stripe(struct planning *planning, struct stripe *stripe, struct error *err)
+{
+    struct duties duties = {0};
+    int result = 0;
+
+    lock_acquire(&stripe->stripe_lock);
+    for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
+        if (stripe->slots[i] != NULL)
+            note(planning, stripe->slots[i], &duties);
+    }
+    lock_release(&stripe->stripe_lock);
+    for (size_t i = 0; i < duties.count && result == 0; i++)
+        result = plan_series(planning, &duties.items[i], err);
+    duties_destroy(&duties);
+    return result;
+}
+
+int store_plan(struct store *store, const struct plan_request *request, struct store_plan *plan,
+               struct error *err)
+{
+    struct planning planning = {
+        .store = store,
+        .request = request,
+        .policy = request->policy != NULL ? request->policy : store->options.policy,
+        .plan = plan,
+    };
+    int result = 0;
+
+    *plan = (struct store_plan){.time_ms = clock_wall_ms(store->clock)};
+    if (store->folder == NULL)
+        return error_set(err, ERR_UNSUPPORTED, "a store in memory has no retention");
+    for (uint32_t i = 0; i < SERIES_STRIPES && result == 0; i++) {
+        if (request->cancelled != NULL &&
+            __atomic_load_n(request->cancelled, __ATOMIC_RELAXED) != 0)
+            return error_set(err, ERR_CANCELLED, "the plan was cancelled");
+        lock_acquire(&store->background_lock);
+        if (i == 0)
+            plan->held = clock_guard_holds(store, false);
+        result = plan_stripe(&planning, &store->map.stripes[i], err);
+        lock_release(&store->background_lock);
+    }
+    return result;
+}
+
+void store_plan_destroy(struct store_plan *plan)
+{
+    for (size_t i = 0; i < plan->rule_count; i++) {
+        for (size_t k = 0; k < plan->rules[i].example_count; k++)
+            labels_unref(plan->rules[i].examples[k].labels);
+    }
+    for (size_t i = 0; i < plan->explained_count; i++)
+        labels_unref(plan->explained[i].labels);
+    mem_free(plan->rules);
+    mem_free(plan->explained);
+    *plan = (struct store_plan){0};
+}

@@ -1,0 +1,114 @@
+-- `tidemark plan` and its route on a real server, with scripts in force and with others.
+local json = require "cjson"
+local engine = require "spec.unit.store.engine"
+local lfs = require "lfs"
+local process = require "spec.support.process"
+local server = require "spec.support.server"
+local C = require "spec.support.tide".load("base/logger.h")
+
+local build = os.getenv("BUILD") or "build"
+local PLAN = "/api/v1/admin/tsdb/plan"
+local HOUR = 3600000
+
+C.logger_set_level(C.LOG_LEVEL_ERROR)
+
+-- Output and exit code of `tidemark plan`.
+local function run(tidemark, ...)
+  local words = { build .. "/tidemark", "plan", "--url", "http://" .. tidemark.address }
+  for _, word in ipairs { ... } do words[#words + 1] = "'" .. word .. "'" end
+  local pipe = io.popen(table.concat(words, " ") .. " 2>&1; echo $?")
+  local text = pipe:read("*a")
+  pipe:close()
+  local output, code = text:match("^(.-)(%d+)\n$")
+  return output, tonumber(code)
+end
+
+local function write(folder, text)
+  lfs.mkdir(folder)
+  local file = assert(io.open(folder .. "/a.lua", "w"))
+  file:write(text)
+  file:close()
+  return folder
+end
+
+describe("tidemark plan", function()
+  local base, tidemark
+  before_each(function()
+    base = process.folder()
+    write(base .. "/scripts", 'tide.retention("lab", { match = \'{team="lab"}\', keep = "2h" })')
+    -- Ten hours until now, with the complete chunks in files already.
+    local now = os.time() * 1000
+    local store = assert(engine.open { data_dir = base .. "/data", clock_ms = now - 10 * HOUR })
+    local entries = {}
+    for i, team in ipairs { "lab", "web" } do
+      entries[i] = { { __name__ = "load", team = team } }
+      for n = 0, 2399 do
+        table.insert(entries[i], { now - 10 * HOUR + n * 15000, n * n % 977 + 0.5 })
+      end
+    end
+    store:advance(10 * HOUR)
+    assert.equal(4800, (store:push(entries)))
+    store:run "persist"
+    assert.is_true(store:close())
+    tidemark = server.start(base .. "/data", "--scripts", base .. "/scripts")
+  end)
+  after_each(function()
+    assert.equal(0, tidemark:stop())
+    process.remove(base)
+  end)
+
+  local function by_rule(answer)
+    assert.equal(200, answer.status, answer.body)
+    local found = {}
+    for _, rule in ipairs(json.decode(answer.body).data.rules) do found[rule.rule] = rule end
+    return found
+  end
+
+  it("tells by rule what would go, with the scripts in force and with others", function()
+    local rules = by_rule(tidemark:request("POST", PLAN))
+    assert.is_true(rules.lab.chunks > 0)
+    assert.equal("rule", rules.lab.kind)
+    assert.same({ 1, 1 }, { rules.lab.decides, rules.lab.series })
+    assert.equal(rules.lab.chunks * 1041, rules.lab.bytes)
+    assert.same({ __name__ = "load", team = "lab" }, rules.lab.examples[1].labels)
+    assert.is_true(rules.lab.newest_ms < os.time() * 1000 - 2 * HOUR)
+    assert.same({ 1, 0 }, { rules.configuration.decides, rules.configuration.series })
+    assert.equal(json.null, rules.configuration.oldest_ms)
+
+    local other = write(base .. "/other", 'tide.retention("all", { keep = "1h" })')
+    local output, code = run(tidemark, "--scripts", other)
+    assert.equal(0, code, output)
+    assert.truthy(output:find('rule "all": decides for 2 series\n  drops %d+ chunks'), output)
+    assert.truthy(output:find('of load{team="web"}', 1, true), output)
+    output, code = run(tidemark, "--json", "--scripts", other)
+    assert.same({ 0, 2 }, { code, json.decode(output).data.rules[1].series })
+
+    output = run(tidemark, "--explain", '{team="lab"}')
+    assert.truthy(output:find('^load{team="lab"}: rule "lab" keeps samples since 20'), output)
+    assert.truthy(run(tidemark, "--explain", '{team="no"}'):find("^no series matches"))
+    -- Nothing is dropped by all this.
+    local count = json.decode(tidemark:request("POST", "/api/v1/query",
+      "query=sum(count_over_time(load[11h]))",
+      { ["Content-Type"] = "application/x-www-form-urlencoded" }).body)
+    assert.equal("4800", count.data.result[1].value[2])
+  end)
+
+  it("says what is wrong with scripts and parameters, and goes on", function()
+    local broken = write(base .. "/broken", "\ntide.retention(")
+    local output, code = run(tidemark, "--scripts", broken)
+    assert.equal(1, code)
+    assert.truthy(output:find("answered 400: .*broken/a.lua:2:"), output)
+    for query, expected in pairs {
+      ["?scripts=/does/not/exist"] = "invalid parameter \"scripts\"",
+      ["?match[]=1%2B1"] = "not a series selector",
+      ["?match[]=a&match[]=b"] = "more than one",
+      ["?format=xml"] = "neither json nor text",
+    } do
+      local answer = tidemark:request("POST", PLAN .. query)
+      assert.equal(400, answer.status, answer.body)
+      assert.truthy(json.decode(answer.body).error:find(expected, 1, true), answer.body)
+    end
+    assert.equal(405, tidemark:request("GET", PLAN).status)
+    assert.equal(200, tidemark:request("POST", PLAN).status)
+  end)
+end)

@@ -97,10 +97,16 @@ $(O)/%.o: %.cc $(O)/flags
 	$(q)$(CXX) $(all_cxxflags) -MMD -MP -c -o $@ $<
 
 # The server's own Lua and the page, if `make web` built it, lie in the binary.
-$(B)/gen/embedded.c: .ci/embed $(lua_files) $(wildcard web/dist/*)
+embedded_files := $(lua_files) $(wildcard web/dist/*)
+
+$(B)/gen/embedded.c: .ci/embed $(embedded_files) $(B)/gen/embedded.list
 	$(call say,EMBED,$@)
+	$(q)sh .ci/embed $(embedded_files) > $@
+
+# A file that is gone is a change too.
+$(B)/gen/embedded.list: FORCE
 	@mkdir -p $(@D)
-	$(q)sh .ci/embed $(lua_files) $(wildcard web/dist/*) > $@
+	@echo '$(embedded_files)' | cmp -s - $@ || echo '$(embedded_files)' > $@
 
 $(O)/gen/embedded.o: $(B)/gen/embedded.c $(O)/flags
 	@mkdir -p $(@D)

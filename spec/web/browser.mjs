@@ -114,6 +114,10 @@ await picture("explore");
 await page.getByRole("link", { name: "Operate" }).click();
 await page.getByRole("button", { name: "Undelete" }).click();
 await page.waitForSelector("text=the trash is empty");
+saw.alerts = await page.locator("section:has(h2:text-is('Alerts')) td:first-child")
+  .allTextContents();
+saw.scripts = await page.locator("section:has(h2:text-is('Scripts')) td:first-child")
+  .allTextContents();
 saw.operate_errors = await page.locator(".message.error").count();
 await page.evaluate((text) => {
   const body = new URLSearchParams({ query: text, start: 1000000000, end: 1000010000, step: 1 });

@@ -23,7 +23,8 @@ local HOSTILE = "<img src=x onerror=window.hostile=true>"
 describe("the page in a browser", function()
   local chromium = found("chromium")
   local missing = not chromium and "Chromium" or not found("node") and "node" or
-    not exists("web/node_modules/playwright-core/package.json") and "playwright-core (make web)"
+    not exists("web/node_modules/playwright-core/package.json") and "playwright-core (make web)" or
+    not exists("web/dist/app.js.gz") and "the page (make web all)"
   if missing then
     print("SKIPPED, without " .. missing .. ": the page in a browser")
     it("needs " .. missing, function() pending(missing .. " is missing") end)
@@ -37,7 +38,10 @@ describe("the page in a browser", function()
     local config = assert(io.open(folder .. "/config.lua", "w"))
     config:write('return { storage = { retention = "forever" } }\n')
     config:close()
-    tidemark = server.start(folder .. "/data", "--config", folder .. "/config.lua")
+    local scripts = folder .. "/scripts"
+    os.execute(("mkdir %s && cp scripts/alert_targets.lua %s"):format(scripts, scripts))
+    tidemark = server.start(folder .. "/data", "--config", folder .. "/config.lua", "--scripts",
+      scripts)
     local lines = { "# HELP spec_temperature Of a room.", "# TYPE spec_temperature gauge" }
     for i = 0, 10 do
       local ms = (FROM + i * 60) * 1000
@@ -90,6 +94,12 @@ describe("the page in a browser", function()
   it("writes times of the reader's zone, and reads links of Prometheus as UTC", function()
     assert.equal("2001-09-09 10:56:40", saw.end_input) -- in Tokyo
     assert.same({ FROM, FROM + 600 }, saw.utc)
+  end)
+
+  it("lists alerts and the rules of scripts", function()
+    table.sort(saw.alerts)
+    assert.same({ "DiskFull", "TargetDown" }, saw.alerts)
+    assert.same({ "TargetDown", "DiskFull" }, saw.scripts)
   end)
 
   it("kills a query", function()

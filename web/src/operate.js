@@ -1,4 +1,4 @@
-// The view for the operator: state, queries under way, rules, trash.
+// The view for the operator: state, queries under way, alerts, rules of scripts, trash.
 import { act, ask } from "./api.js";
 import { button, el, message, section, table } from "./dom.js";
 import { formatDuration, formatTime } from "./time.js";
@@ -38,25 +38,22 @@ async function queries(acting) {
   ];
 }
 
-async function rules() {
-  const [recorded, scripts] = await Promise.all([ask("rules"),
-    ask("status/scripts").catch(() => null)]);
-  const rows = recorded.data.groups.flatMap((group) => group.rules.map((rule) => [
-    group.name, rule.name, rule.state ?? rule.type, rule.health ?? "",
-    typeof rule.evaluationTime === "number" ? `${(rule.evaluationTime * 1000).toFixed(1)} ms` : "",
-    rule.lastError ?? ""]));
-  const said = Object.entries(scripts?.data ?? {}).filter(([, value]) => typeof value !== "object")
-    .map(([key, value]) => `${key}: ${value}`).join(", ");
-  const listed = (scripts?.data.rules ?? []).map((rule) => Object.entries(rule));
-  const heads = [...new Set(listed.flat().map(([key]) => key))];
-  return [
-    table(["group", "rule", "state", "health", "time", "error"], rows, "no alerts or timers"),
-    scripts && el("h3", {}, `Scripts (${said})`),
-    scripts && table(heads, listed.map((pairs) => heads.map((head) => {
-      const value = Object.fromEntries(pairs)[head];
-      return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
-    })), "no rules"),
-  ].filter(Boolean);
+async function alerts() {
+  const { data } = await ask("rules");
+  return table(["rule", "group", "state", "health", "time", "error"],
+    data.groups.flatMap((group) => group.rules.map((rule) => [
+      rule.name, group.name, rule.state ?? rule.type, rule.health ?? "",
+      `${((rule.evaluationTime ?? 0) * 1000).toFixed(1)} ms`, rule.lastError ?? ""])),
+    "no alerts");
+}
+
+async function scripts() {
+  const { data } = await ask("status/scripts");
+  return table(["rule", "hook", "where", "calls", "errors", "seconds", "last error"],
+    data.rules.map((rule) => [rule.title, rule.hook + (rule.suspended ? ", suspended" : ""),
+      `${rule.script}:${rule.line}`, rule.calls, rule.errors, rule.seconds.toFixed(3),
+      rule.last_error]),
+    "no rules");
 }
 
 async function trash(acting) {
@@ -71,7 +68,8 @@ async function trash(acting) {
 export function createOperate() {
   let timer = null, gone = false;
   const told = el("div", { "aria-live": "polite" });
-  const parts = [["Status", status], ["Queries", queries], ["Rules", rules], ["Trash", trash]]
+  const parts = [["Status", status], ["Queries", queries], ["Alerts", alerts],
+    ["Scripts", scripts], ["Trash", trash]]
     .map(([title, make]) => ({ make, title, node: el("div") }));
 
   const acting = (action) => async () => {

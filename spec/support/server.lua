@@ -12,11 +12,16 @@ local function start(argv)
   return setmetatable({ process = process.start(argv, log), log = log }, server)
 end
 
+function server:expect_running()
+  local status = self.process:status()
+  if status then error(("it ended with %d: %s"):format(status, self.process:output()), 2) end
+end
+
 -- A program of spec/support that serves HTTP and prints its address.
 function server.tool(name, ...)
   local self = start({ build .. "/tools/" .. name, ... })
   self.address = process.wait_for("the door's address", 10, function()
-    if self.process:status() then error("it ended: " .. self.process:output()) end
+    self:expect_running()
     return self.process:output():match("127%.0%.0%.1:%d+\n")
   end):sub(1, -2)
   self.port = tonumber(self.address:match(":(%d+)$"))
@@ -34,7 +39,7 @@ function server.start(folder, ...)
     "127.0.0.1:" .. port, ... })
   self.folder, self.port, self.address = folder, port, "127.0.0.1:" .. port
   process.wait_for("readiness", 30, function()
-    if self.process:status() then error("it ended: " .. self.process:output()) end
+    self:expect_running()
     local ok, answer = pcall(self.request, self, "GET", "/-/ready")
     return ok and answer.status == 200
   end)
@@ -62,7 +67,7 @@ end
 
 function server:ready(ask)
   process.wait_for("readiness", 30, function()
-    if self.process:status() then error("it ended: " .. self.process:output()) end
+    self:expect_running()
     local ok, status = pcall(ask or function() return self:request("GET", "/-/ready").status end)
     return ok and status == 200
   end)

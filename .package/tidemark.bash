@@ -1,7 +1,7 @@
 # bash completion of tidemark(1)
 _tidemark() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=serve i
-  local commands="serve console config check plan test reload password verify repair dump restore \
+  local commands="serve console config check plan reload password verify repair dump restore \
 import export snapshot"
   for ((i = 1; i < COMP_CWORD; i++)); do
     [[ " $commands " == *" ${COMP_WORDS[i]} "* ]] && command=${COMP_WORDS[i]} && break
@@ -18,8 +18,12 @@ import export snapshot"
       console) flags+=" --socket --eval --json" ;;
       verify) flags+=" --json --scratch" ;;
       dump) flags+=" --text --start --end --scratch" ;;
-      plan) flags+=" --url --user --ca --json --explain --diff" ;;
-      reload | import | export | snapshot) flags+=" --url --user --ca" ;;
+      plan) flags+=" --url --user --ca --json --explain" ;;
+      reload) flags+=" --url --user --ca" ;;
+      import) flags+=" --url --user --ca --format" ;;
+      export) flags+=" --url --user --ca --start --end" ;;
+      snapshot) flags+=" --url --user --ca --list --remove --skip-head --json" ;;
+      restore) flags+=" --replace" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$flags --help" -- "$word")
   elif ((COMP_CWORD == 1)); then

@@ -41,7 +41,7 @@ export function formatValue(value) {
   const size = Math.abs(value);
   if (size !== 0 && (size < 0.001 || size >= 1e15)) return value.toExponential(3);
   for (const [unit, letter] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
-    if (size >= unit * 10) return `${Number((value / unit).toPrecision(4))}${letter}`;
+    if (size >= (unit === 1e3 ? 1e4 : unit)) return `${Number((value / unit).toPrecision(4))}${letter}`;
   }
   return String(Number(value.toPrecision(5)));
 }

@@ -194,16 +194,16 @@ static void read_lines(struct prompt *prompt)
         int len = 0;
         const char *line = el_gets(prompt->editor, &len);
 
-        if (answer_interrupted()) { /* Ctrl-C: forget what was typed */
-            prompt->text.len = 0;
+        bool interrupted = answer_interrupted();
+
+        if (interrupted)
+            prompt->text.len = 0; /* Ctrl-C: forget what was typed */
+        if (line == NULL || len <= 0) {
+            if (!interrupted && !(len == -1 && errno == EINTR))
+                break;
             putchar('\n');
             el_reset(prompt->editor);
             continue;
-        }
-        if (line == NULL || len <= 0) {
-            if (len == -1 && errno == EINTR)
-                continue;
-            break;
         }
         take_line(prompt, line);
     }

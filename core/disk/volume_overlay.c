@@ -313,8 +313,12 @@ static struct volume_writer *overlay_replace(struct volume *volume, const char *
         return NULL;
     writer = mem_zalloc(1, sizeof(*writer));
     *writer = (struct overlay_writer){
-        .writer = {writer_write, writer_copy, writer_patch, writer_finish, writer_publish,
-                   writer_discard},
+        .writer = {.write = writer_write,
+                   .copy = writer_copy,
+                   .patch = writer_patch,
+                   .finish = writer_finish,
+                   .publish = writer_publish,
+                   .discard = writer_discard},
         .self = self,
         .upper = upper,
     };

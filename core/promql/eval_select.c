@@ -100,8 +100,10 @@ static size_t find_marker(const double *values, size_t len)
     size_t i = 0;
 
     for (; i + 4 <= len; i += 4) {
-        if (TIDE_UNLIKELY(eval_is_hole(&values[i]) | eval_is_hole(&values[i + 1]) |
-                          eval_is_hole(&values[i + 2]) | eval_is_hole(&values[i + 3])))
+        int holes = (int)eval_is_hole(&values[i]) | (int)eval_is_hole(&values[i + 1]) |
+                    (int)eval_is_hole(&values[i + 2]) | (int)eval_is_hole(&values[i + 3]);
+
+        if (TIDE_UNLIKELY(holes))
             break;
     }
     while (i < len && !eval_is_hole(&values[i]))

@@ -32,13 +32,14 @@ struct import {
 static uint64_t number_in(const struct fetch_reply *reply, const char *name)
 {
     char mark[40];
-    const char *found, *end = (const char *)reply->body.data + reply->body.len;
+    const char *found, *end;
     uint64_t number = 0;
 
     snprintf(mark, sizeof(mark), "\"%s\":", name);
     if (reply->body.len == 0 ||
         (found = memmem(reply->body.data, reply->body.len, mark, strlen(mark))) == NULL)
         return 0;
+    end = (const char *)reply->body.data + reply->body.len;
     for (found += strlen(mark); found < end && *found >= '0' && *found <= '9'; found++)
         number = number * 10 + (uint64_t)(*found - '0');
     return number;

@@ -160,6 +160,9 @@ static void set_options(struct leveldb_kv *self, const struct kv_options *option
     self->cache = leveldb_cache_create_lru(cache);
     self->filter = leveldb_filterpolicy_create_bloom(BLOOM_BITS);
     leveldb_options_set_create_if_missing(self->options, 1);
+    /* Without these, repair and compaction do not look at checksums: they keep tables that cannot
+     * be read afterwards, or meet an assertion of LevelDB's. */
+    leveldb_options_set_paranoid_checks(self->options, 1);
     leveldb_options_set_cache(self->options, self->cache);
     leveldb_options_set_filter_policy(self->options, self->filter);
     leveldb_options_set_write_buffer_size(self->options, buffer);
@@ -188,15 +191,6 @@ static bool is_there(const char *path)
     return there;
 }
 
-/* Only with paranoid checks does LevelDB's repair look at checksums: without them it keeps a table
- * whose blocks cannot be read afterwards. */
-static void repair(struct leveldb_kv *self, const char *path, char **problem)
-{
-    leveldb_options_set_paranoid_checks(self->options, 1);
-    leveldb_repair_db(self->options, path, problem);
-    leveldb_options_set_paranoid_checks(self->options, 0);
-}
-
 struct kv *kv_leveldb_open(const char *path, const struct kv_options *options, struct error *err)
 {
     struct leveldb_kv *self;
@@ -210,7 +204,7 @@ struct kv *kv_leveldb_open(const char *path, const struct kv_options *options, s
     self->path = mem_dup(path, strlen(path));
     set_options(self, options);
     if (options != NULL && options->salvage)
-        repair(self, path, &problem);
+        leveldb_repair_db(self->options, path, &problem);
     if (problem == NULL)
         self->db = leveldb_open(self->options, path, &problem);
     if (problem != NULL) {

@@ -46,10 +46,9 @@ static bool is_active(int series, int round)
 }
 
 static void push_round(struct pusher *pusher, struct appender *appender, struct batch *batch,
-                       int round)
+                       int round, int64_t now_ms)
 {
     struct buf blocks[SERIES] = {0};
-    int64_t now_ms = clock_wall_ms(pusher->run->clock);
     struct append_result result;
     struct error err;
 
@@ -93,7 +92,7 @@ static void *push_thread(void *arg)
             continue;
         }
         last_ms = now_ms;
-        push_round(pusher, appender, &batch, round++);
+        push_round(pusher, appender, &batch, round++, now_ms);
     }
     batch_destroy(&batch);
     appender_free(appender);

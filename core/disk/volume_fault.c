@@ -9,7 +9,7 @@
 struct fault_volume {
     struct volume volume;
     struct volume *inner;
-    int kinds; /* set while nothing runs */
+    int kinds; /* atomic; the four below are set while it is 0 */
     int sys_errno;
     enum fault_style style;
     uint64_t after;
@@ -31,7 +31,7 @@ static bool strikes(struct fault_volume *self, enum fault_kind kind)
 
     if (self->slow_us != 0)
         usleep(self->slow_us);
-    if ((self->kinds & (int)kind) == 0)
+    if ((__atomic_load_n(&self->kinds, __ATOMIC_ACQUIRE) & (int)kind) == 0)
         return false;
     number = __atomic_fetch_add(&self->count, 1, __ATOMIC_RELAXED);
     if (number < self->after || number - self->after >= self->times)
@@ -462,13 +462,14 @@ void volume_fault_arm(struct volume *volume, int kinds, uint64_t after, uint64_t
 {
     struct fault_volume *self = self_of(volume);
 
+    volume_fault_disarm(volume);
     self->after = after;
     self->times = times;
     self->sys_errno = sys_errno;
     self->style = style;
-    self->kinds = kinds;
     __atomic_store_n(&self->count, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&self->failed, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&self->kinds, kinds, __ATOMIC_RELEASE);
 }
 
 void volume_fault_slow(struct volume *volume, uint32_t microseconds)
@@ -478,7 +479,7 @@ void volume_fault_slow(struct volume *volume, uint32_t microseconds)
 
 void volume_fault_disarm(struct volume *volume)
 {
-    self_of(volume)->kinds = 0;
+    __atomic_store_n(&self_of(volume)->kinds, 0, __ATOMIC_RELEASE);
 }
 
 uint64_t volume_fault_count(const struct volume *volume)

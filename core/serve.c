@@ -170,6 +170,7 @@ static int reload(void *ctx, struct error *err)
 
     lock_acquire(&server->reload_lock);
     result = reload_all(server, err);
+    http_server_reloaded(server->http, result == 0 ? NULL : err);
     lock_release(&server->reload_lock);
     if (result == 0)
         log_info("reloaded", NULL);

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "http/status.h"
+
 /* Bodies up to this size are appended behind the head; larger ones are not copied. */
 #define INLINE_BYTES ((size_t)32 << 10)
 /* Replies shorter than this are not worth a compressor. */
@@ -153,15 +155,6 @@ static void refuse_route(struct exchange *exchange, unsigned allowed)
     }
 }
 
-static void refuse_unready(struct exchange *exchange)
-{
-    bool stopping = http_site_stopping(exchange->site);
-
-    http_reply_text(&exchange->reply, 503, "Service Unavailable");
-    http_reply_field(&exchange->reply, "X-Prometheus-Stopping", "%s", stopping ? "true" : "false");
-    http_reply_field(&exchange->reply, "Retry-After", "%d", stopping ? 5 : 1);
-}
-
 /* Is the server in a state to answer this route? */
 static bool is_open(const struct exchange *exchange)
 {
@@ -270,7 +263,7 @@ enum exchange_step exchange_begin(struct exchange *exchange, const char *bytes, 
     if (request->route == NULL)
         refuse_route(exchange, allowed);
     else if (!is_open(exchange))
-        refuse_unready(exchange);
+        status_put_unready(exchange->site, &exchange->reply);
     else
         return admit(exchange, access_check(&exchange->access, request, &exchange->reply));
     return refused(exchange);

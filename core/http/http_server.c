@@ -211,6 +211,7 @@ static int init_site(struct http_site *site, const struct http_options *options,
     site->routes = (struct http_routes){list, own.count + options->route_count};
     site->counters = http_counters_new(site);
     site->metadata = metadata_table_new(METADATA_BYTES);
+    site->reloads = reload_state_new(site->start_ms);
     return init_door(site, err);
 }
 
@@ -223,6 +224,7 @@ static void destroy_site(struct http_site *site)
     mem_free(site->pot);
     clients_free(site->clients);
     metadata_table_free(site->metadata);
+    reload_state_free(site->reloads);
     regex_cache_free(site->regexes);
     mem_free((void *)site->routes.list);
     mem_free(site->version);
@@ -360,6 +362,11 @@ int http_server_reload(struct http_server *server, const struct config *config, 
                                   .lines_per_second = config->log_requests_per_second});
     cors_replace(site->cors, config->http.cors_origins, config->http.cors_origins_count);
     return 0;
+}
+
+void http_server_reloaded(struct http_server *server, const struct error *err)
+{
+    reload_state_note(server->site.reloads, http_site_wall_ms(&server->site), err);
 }
 
 const char *http_server_address(const struct http_server *server, size_t i)

@@ -106,6 +106,8 @@ TIDE_NODISCARD struct http_server *http_server_start(const struct http_options *
  */
 TIDE_NODISCARD int http_server_reload(struct http_server *server, const struct config *config,
                                       struct error *err);
+/** Says how a reload of all went (err NULL: well), for those who ask. Any thread. */
+void http_server_reloaded(struct http_server *server, const struct error *err);
 /** Ready: requests reach the store from now on. Once; the store must outlive http_server_stop. */
 void http_server_open(struct http_server *server, struct store *store);
 /** The i-th listener's address with the port that it really has; owned by the server. */

@@ -9,6 +9,7 @@
 #include "base/regex.h"
 #include "http/http_request.h"
 #include "http/http_server.h"
+#include "http/reload_state.h"
 #include "promql/engine.h"
 
 struct access_log;
@@ -37,6 +38,7 @@ struct http_site {
     struct http_counters *counters;
     struct gateway *gateway;         /* groups of a Pushgateway */
     struct metadata_table *metadata; /* what pushes said about metrics */
+    struct reload_state *reloads;    /* owned: how the last one went */
     int64_t start_ms;                /* wall clock */
     struct store *opened;            /* atomic: http_site_store */
     struct query_pot *pot;           /* owned: samples that queries and their answers hold */

@@ -5,6 +5,7 @@
 #include "http/read_door.h"
 #include "http/request_params.h"
 #include "script/rulebook.h"
+#include "wire/result_json.h"
 
 void route_reload(struct http_request *request, struct http_reply *reply)
 {
@@ -22,10 +23,17 @@ void route_reload(struct http_request *request, struct http_reply *reply)
 void route_scripts(struct http_request *request, struct http_reply *reply)
 {
     struct rulebook *rules = request->site->options.rules;
+    struct reload_view reloaded = reload_state_get(request->site->reloads);
 
     reply->content_type = HTTP_TYPE_JSON;
-    buf_printf(&reply->body, "{\"status\":\"success\",\"data\":{\"version\":%" PRIu64 ",\"rules\":",
-               rules != NULL ? rulebook_version(rules) : 0);
+    buf_printf(&reply->body,
+               "{\"status\":\"success\",\"data\":{\"version\":%" PRIu64 ",\"loaded_ms\":%" PRId64,
+               rules != NULL ? rulebook_version(rules) : 0, reloaded.loaded_ms);
+    if (reloaded.failed_ms != 0) {
+        buf_printf(&reply->body, ",\"failed_ms\":%" PRId64 ",\"failure\":", reloaded.failed_ms);
+        json_put_string(&reply->body, reloaded.failed.text, strlen(reloaded.failed.text));
+    }
+    buf_puts(&reply->body, ",\"rules\":");
     if (rules != NULL)
         rulebook_describe(rules, &reply->body);
     else

@@ -217,10 +217,31 @@ static void put_duration(char *text, size_t size, int64_t ms)
         snprintf(text, size, "%" PRId64 "ms", ms);
 }
 
+/* What Prometheus' pages know, and what ours shows besides. */
+static void put_store(struct buf *out, struct store *store)
+{
+    struct store_recovery recovery;
+    struct store_stats stats;
+
+    store_recovery_get(store, &recovery);
+    store_stats_get(store, &stats);
+    put_count(out, "corruptionCount",
+              (int64_t)(recovery.mended + recovery.quarantined + recovery.lost));
+    put_text(out, "storageState",
+             stats.read_only   ? "read only"
+             : stats.throttled ? "throttled"
+                               : "serving");
+    put_count(out, "seriesInMemory", (int64_t)stats.series_in_memory);
+    put_count(out, "seriesArchived", (int64_t)stats.series_archived);
+    put_count(out, "memoryBytes", (int64_t)stats.memory_bytes);
+    put_count(out, "samplesAppended", (int64_t)stats.samples_appended);
+}
+
 void route_runtimeinfo(struct http_request *request, struct http_reply *reply)
 {
     const struct http_site *site = request->site;
     const struct config *config = site->options.config;
+    struct reload_view reloaded = reload_state_get(site->reloads);
     char folder[4096], host[256], retention[40];
     struct buf *out = &reply->body;
 
@@ -230,9 +251,8 @@ void route_runtimeinfo(struct http_request *request, struct http_reply *reply)
     put_text(out, "CWD", getcwd(folder, sizeof(folder)) != NULL ? folder : "");
     put_text(out, "hostname", gethostname(host, sizeof(host) - 1) == 0 ? host : "");
     put_time(out, "serverTime", http_site_wall_ms(site));
-    buf_puts(out, ",\"reloadConfigSuccess\":true");
-    put_time(out, "lastConfigTime", site->start_ms);
-    put_count(out, "corruptionCount", 0);
+    buf_printf(out, ",\"reloadConfigSuccess\":%s", reloaded.failed_ms == 0 ? "true" : "false");
+    put_time(out, "lastConfigTime", reloaded.loaded_ms);
     put_count(out, "goroutineCount", 0);
     put_count(out, "GOMAXPROCS", sysconf(_SC_NPROCESSORS_ONLN));
     put_text(out, "GOGC", "");
@@ -240,6 +260,7 @@ void route_runtimeinfo(struct http_request *request, struct http_reply *reply)
     put_duration(retention, sizeof(retention),
                  config != NULL ? config->storage.retention_ms : CONFIG_FOREVER_MS);
     put_text(out, "storageRetention", retention);
+    put_store(out, http_site_store(site));
     buf_puts(out, "}}");
 }
 

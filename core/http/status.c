@@ -23,30 +23,36 @@ void status_healthy(struct http_request *request, struct http_reply *reply)
     put_text(reply, HTTP_TYPE_TEXT, "Tidemark is Healthy.\n");
 }
 
-void status_ready(struct http_request *request, struct http_reply *reply)
+void status_put_unready(const struct http_site *site, struct http_reply *reply)
 {
-    const struct http_site *site = request->site;
     bool stopping = http_site_stopping(site);
     struct store_progress_view view = {.phase = "none"};
 
-    if (http_site_store(site) != NULL && !stopping) {
+    if (site->options.progress != NULL)
+        view = store_progress_get(site->options.progress);
+    if (stopping)
+        view.phase = "stopping";
+    http_reply_error(reply, 503, "unavailable", "the server %s: try again soon",
+                     stopping ? "stops" : "is starting");
+    reply->body.len--; /* into the object */
+    buf_printf(&reply->body, ",\"phase\":\"%s\",\"done\":%" PRIu64 ",\"total\":%" PRIu64 "}\n",
+               view.phase, view.done, view.total);
+    http_reply_field(reply, "X-Prometheus-Stopping", "%s", stopping ? "true" : "false");
+    http_reply_field(reply, "Retry-After", "%d", stopping ? 5 : 1);
+}
+
+void status_ready(struct http_request *request, struct http_reply *reply)
+{
+    const struct http_site *site = request->site;
+
+    if (http_site_store(site) == NULL || http_site_stopping(site))
+        status_put_unready(site, reply);
+    else
         put_text(reply, HTTP_TYPE_TEXT,
                  store_is_read_only(http_site_store(site))
                      ? "Tidemark is Ready, but read-only: a write to its storage failed, see its "
                        "log.\n"
                      : "Tidemark is Ready.\n");
-        return;
-    }
-    if (site->options.progress != NULL)
-        view = store_progress_get(site->options.progress);
-    reply->status = 503;
-    reply->content_type = HTTP_TYPE_JSON;
-    http_reply_field(reply, "X-Prometheus-Stopping", "%s", stopping ? "true" : "false");
-    http_reply_field(reply, "Retry-After", "1");
-    buf_printf(&reply->body,
-               "{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"Service "
-               "Unavailable\",\"phase\":\"%s\",\"done\":%" PRIu64 ",\"total\":%" PRIu64 "}\n",
-               stopping ? "stopping" : view.phase, view.done, view.total);
 }
 
 void status_health(struct http_request *request, struct http_reply *reply)
@@ -86,6 +92,18 @@ static void put_gauge(struct buf *out, const char *name, const char *type, const
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
 }
 
+/* As Prometheus names it. */
+static void put_reloads(const struct http_site *site, struct buf *out)
+{
+    struct reload_view view = reload_state_get(site->reloads);
+
+    put_gauge(out, "prometheus_config_last_reload_successful", "gauge",
+              "Whether the last reload of scripts and configuration went well.",
+              view.failed_ms == 0 ? 1 : 0);
+    put_gauge(out, "prometheus_config_last_reload_success_timestamp_seconds", "gauge",
+              "When what is in force was loaded, Unix time.", (double)view.loaded_ms / 1e3);
+}
+
 /* The process_* names of every exporter. */
 static void put_process(const struct http_site *site, struct buf *out)
 {
@@ -118,6 +136,7 @@ void status_metrics(struct http_request *request, struct http_reply *reply)
     reply->content_type = HTTP_TYPE_METRICS;
     if (request->site->options.metrics != NULL)
         metrics_write(request->site->options.metrics, &reply->body);
+    put_reloads(request->site, &reply->body);
     put_process(request->site, &reply->body);
 }
 

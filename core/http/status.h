@@ -5,8 +5,13 @@
 #include "http/http_reply.h"
 #include "http/http_request.h"
 
+struct http_site;
+
+/** 503 of a server that starts or stops, with what the opening store is at. Any thread. */
+void status_put_unready(const struct http_site *site, struct http_reply *reply);
+
 void status_healthy(struct http_request *request, struct http_reply *reply);
-/** 200, or 503 with what an opening store is at. */
+/** 200, or status_put_unready. */
 void status_ready(struct http_request *request, struct http_reply *reply);
 void status_health(struct http_request *request, struct http_reply *reply);
 void status_metrics(struct http_request *request, struct http_reply *reply);

@@ -31,6 +31,7 @@ describe("a server that recovers", function()
       for _, answer in ipairs { push, query } do
         if answer.status == 503 then
           assert.truthy(tonumber(answer.headers["retry-after"]))
+          assert.equal("unavailable", cjson.decode(answer.body).errorType)
           put_off = put_off + 1
         end
       end

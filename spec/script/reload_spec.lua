@@ -60,6 +60,27 @@ describe("a reload", function()
     assert.equal(405, one:request("GET", "/-/reload").status)
   end)
 
+  it("that failed is told until one goes well", function()
+    local function told()
+      local info = json.decode(one:request("GET", "/api/v1/status/runtimeinfo").body).data
+      local scripts = json.decode(one:request("GET", "/api/v1/status/scripts").body).data
+      local metrics = one:request("GET", "/metrics").body
+      return info.reloadConfigSuccess, scripts.failure,
+        metrics:match("\nprometheus_config_last_reload_successful (%d)\n")
+    end
+    assert.same({ true, nil, "1" }, { told() })
+    write("b.lua", "tide.retention('x', { keep = '15x' })")
+    local wrong = json.decode(one:request("POST", "/-/reload").body).error
+    local good, failure, gauge = told()
+    assert.same({ false, "0" }, { good, gauge })
+    assert.equal(wrong, "failed to reload config: " .. failure)
+    os.remove(folder .. "/b.lua")
+    assert.equal(200, one:request("POST", "/-/reload").status)
+    local again, none, one_gauge = told()
+    assert.same({ true, "1" }, { again, one_gauge })
+    assert.is_nil(none)
+  end)
+
   it("by the command says the same, and exits with 1", function()
     local arguments = "reload --listen " .. one.address
     assert.same({ "reloaded\n", "0" }, { command(arguments) })

@@ -96,17 +96,18 @@ $(O)/%.o: %.cc $(O)/flags
 	@mkdir -p $(@D)
 	$(q)$(CXX) $(all_cxxflags) -MMD -MP -c -o $@ $<
 
-# The server's own Lua and the page, if `make web` built it, lie in the binary.
-embedded_files := $(lua_files) $(wildcard web/dist/*)
+# The server's own Lua and the page, if `make web` built it, lie in the binary. Looked for when they
+# are embedded, as `make web all` makes some of them.
+embedded_files = $(lua_files) $(shell ls web/dist/*.gz 2>/dev/null)
 
-$(B)/gen/embedded.c: .ci/embed $(embedded_files) $(B)/gen/embedded.list
+$(B)/gen/embedded.c: .ci/embed $(lua_files) $(B)/gen/embedded.list
 	$(call say,EMBED,$@)
 	$(q)sh .ci/embed $(embedded_files) > $@
 
 # A file that is gone is a change too.
-$(B)/gen/embedded.list: FORCE
+$(B)/gen/embedded.list: FORCE | $(filter web,$(MAKECMDGOALS))
 	@mkdir -p $(@D)
-	@echo '$(embedded_files)' | cmp -s - $@ || echo '$(embedded_files)' > $@
+	@cksum $(embedded_files) | cmp -s - $@ || cksum $(embedded_files) > $@
 
 $(O)/gen/embedded.o: $(B)/gen/embedded.c $(O)/flags
 	@mkdir -p $(@D)
@@ -124,9 +125,18 @@ $(main_objects): $(B)/gen/version.h
 
 # --- what people and CI run ----------------------------------------------------------------------
 
-web: ## build the page for browsers (needs npm); then build again, and the server has it
-	$(call say,NPM,web/dist)
-	$(q)cd web && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts >/dev/null && node build.mjs
+web: web/dist/.built ## build the page for browsers (needs npm); then build again, and the server has it
+
+web/dist/.built: web/node_modules/.package-lock.json web/build.mjs $(wildcard web/src/*)
+	$(call say,PAGE,web/dist)
+	$(q)cd web && node build.mjs
+	$(q)touch $@
+
+# Without scripts of packages; npm writes the file when all is there.
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	$(call say,NPM,web/node_modules)
+	$(q)cd web && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts >/dev/null
+	$(q)touch $@
 
 run: deps ## install what is missing, build, and serve (ARGS="--listen ... --data ...")
 	@$(MAKE) --no-print-directory all
@@ -139,6 +149,7 @@ deps-test: ## install the Debian packages that the specs need
 	@sh .ci/packages build test
 
 test: deps-test peers ## build and run every spec; ends with "N passed, N failed"
+	@$(MAKE) --no-print-directory web || echo "SKIPPED: the page, which npm cannot build here"
 	@$(MAKE) --no-print-directory all WERROR=1
 	@$(MAKE) --no-print-directory bench-tools spec-tools
 	@BUILD=$(B) LONG=$(LONG) luajit spec/run.lua $(if $(NAME),--name '$(NAME)') $(SPEC)

@@ -13,7 +13,8 @@ while arg[i] do
   i = i + 1
 end
 if #paths == 0 then
-  local folders = { "unit", "compat", "script", "http", "promql", "console", "web", "crash" }
+  local folders = { "unit", "compat", "script", "http", "promql", "console", "web", "docs",
+    "crash" }
   for _, folder in ipairs(folders) do
     if lfs.attributes("spec/" .. folder) then paths[#paths + 1] = "spec/" .. folder end
   end

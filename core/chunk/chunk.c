@@ -105,6 +105,19 @@ int chunk_bounds(int encoding, const uint8_t *bytes, size_t len, int64_t *first_
     return read_block(&reader, last_ms, &value, 1, err) == 1 ? 0 : -1;
 }
 
+/* Of a payload whose fixed fields were found good. */
+static size_t used_bytes(int encoding, const uint8_t *bytes)
+{
+    switch (encoding) {
+    case CHUNK_DELTA:
+        return get_le16(bytes + DELTA_USED_AT);
+    case CHUNK_DOUBLE_DELTA:
+        return get_le16(bytes);
+    default:
+        return TIDE_MAX(((size_t)get_be16(bytes + VARBIT_END_AT) + 7) / 8, (size_t)VARBIT_FIELDS);
+    }
+}
+
 int chunk_check_to_end(int encoding, const uint8_t *bytes, size_t len,
                        struct chunk_summary *summary, struct chunk_reader *reader,
                        struct error *err)
@@ -117,6 +130,7 @@ int chunk_check_to_end(int encoding, const uint8_t *bytes, size_t len,
     if (chunk_bounds(encoding, bytes, len, &first_ms, &last_ms, err) != 0 ||
         chunk_reader_init(reader, encoding, bytes, len, TIDE_EARLIEST_MS, TIDE_LATEST_MS, err) != 0)
         return -1;
+    summary->bytes = used_bytes(encoding, bytes);
     while ((count = chunk_reader_read(reader, times_ms, values, CHECK_BLOCK, err)) > 0) {
         if (summary->samples == 0) {
             summary->first_ms = times_ms[0];

@@ -213,7 +213,8 @@ TIDE_NODISCARD int chunk_reader_read(struct chunk_reader *reader, int64_t *times
                                      size_t cap, struct error *err);
 
 struct chunk_summary {
-    size_t samples;
+    size_t samples; /* after a failure: those in front of the damage */
+    size_t bytes;   /* of the payload that mean something, its fixed fields with them */
     int64_t first_ms;
     int64_t last_ms;
     double first_value;

@@ -2,8 +2,6 @@
 #include "chunk/encoding.h"
 #include "chunk/fields.h"
 
-#define USED_AT 19
-
 static inline bool is_integer(const struct chunk_head *head)
 {
     return head->flags == 1;
@@ -60,7 +58,7 @@ void delta_snapshot(const struct chunk_head *head, uint8_t *out)
     out[2] = head->flags;
     put_le64(out + 3, (uint64_t)head->first_ms);
     put_le64(out + 11, double_bits(head->first_value));
-    put_le16(out + USED_AT, head->used);
+    put_le16(out + DELTA_USED_AT, head->used);
     if (head->used > DELTA_FIELDS)
         memcpy(out + DELTA_FIELDS, head->bytes, head->used - DELTA_FIELDS);
 }
@@ -72,7 +70,7 @@ void delta_load(struct chunk_head *head, const struct chunk_writer *writer, cons
     head->flags = payload[2];
     head->first_ms = (int64_t)get_le64(payload + 3);
     head->first_value = bits_double(get_le64(payload + 11));
-    head->used = get_le16(payload + USED_AT);
+    head->used = get_le16(payload + DELTA_USED_AT);
     /* Half an entry at the end: whatever came behind it would be read askew. */
     head->sealed = (head->used - DELTA_FIELDS) % (head->time_width + head->value_width) != 0;
     chunk_head_reserve(head, writer, head->used - DELTA_FIELDS);
@@ -87,7 +85,7 @@ int delta_reader_init(struct chunk_reader *reader, const uint8_t *bytes, size_t 
     if (len < DELTA_FIELDS)
         return error_set(err, ERR_CORRUPT, "delta chunk of %zu bytes: its header has %d", len,
                          DELTA_FIELDS);
-    used = get_le16(bytes + USED_AT);
+    used = get_le16(bytes + DELTA_USED_AT);
     reader->time_width = bytes[0];
     reader->value_width = bytes[1];
     reader->integer = bytes[2] == 1;

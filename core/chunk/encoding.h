@@ -13,6 +13,10 @@
 #define DOUBLE_DELTA_FIELDS 37 /* encoding 1 */
 #define VARBIT_FIELDS 38
 
+/* Where a payload says how long it is. */
+#define DELTA_USED_AT 19 /* bytes; of encoding 1: at 0 */
+#define VARBIT_END_AT 36 /* bits */
+
 #define VARBIT_CLOSED 0x80
 
 enum chunk_added {

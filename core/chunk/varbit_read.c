@@ -26,7 +26,7 @@ int varbit_reader_init(struct chunk_reader *reader, const uint8_t *bytes, size_t
     if (len < VARBIT_FIELDS)
         return error_set(err, ERR_CORRUPT, "varbit chunk of %zu bytes: its header has %d", len,
                          VARBIT_FIELDS);
-    end = get_be16(bytes + 36);
+    end = get_be16(bytes + VARBIT_END_AT);
     encoding = bytes[35] & 3;
     reader->closed = (bytes[35] & VARBIT_CLOSED) != 0;
     if (end > VARBIT_BITS || (end < least[encoding] && end != VARBIT_START && end > 1) ||

@@ -292,7 +292,7 @@ void varbit_snapshot(const struct chunk_head *head, uint8_t *out)
     put_be64(out + 16, (uint64_t)head->last_ms);
     put_be64(out + 24, double_bits(head->last_value));
     put_be32(out + 32, head->varbit.first_delta << 8 | head->flags);
-    put_be16(out + 36, head->used);
+    put_be16(out + VARBIT_END_AT, head->used);
     if (head->used <= VARBIT_START)
         return;
     memcpy(out + VARBIT_FIELDS, head->bytes, varbit_bytes(head) - VARBIT_FIELDS);
@@ -361,7 +361,7 @@ void varbit_load(struct chunk_head *head, const struct chunk_writer *writer, con
     head->last_value = bits_double(get_be64(payload + 24));
     head->varbit.first_delta = fields >> 8;
     head->flags = (uint8_t)fields;
-    head->used = get_be16(payload + 36);
+    head->used = get_be16(payload + VARBIT_END_AT);
     head->varbit.counter_at = get_be16(payload + VARBIT_FOOTER_BYTE);
     head->varbit.last_delta = get_be32(payload + VARBIT_FOOTER_BYTE + 2) >> 8;
     head->varbit.last_code = get_be32(payload + VARBIT_FOOTER_BYTE + 5);

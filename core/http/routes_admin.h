@@ -30,6 +30,11 @@ void route_vm_snapshot_delete_all(struct http_request *request, struct http_repl
 /* POST scripts, match[], format: what the next pass of retention would drop, by rule. */
 void route_plan(struct http_request *request, struct http_reply *reply);
 
+/* GET match[] or fingerprint, start, end, limit: the chunks of series, one by one. */
+void route_chunks(struct http_request *request, struct http_reply *reply);
+/* GET limit: what is in orphaned/; with fingerprint: the chunks of that file. */
+void route_quarantined(struct http_request *request, struct http_reply *reply);
+
 /* GET: whether the clock is doubted. POST: it is right, deletions by age go on. */
 void route_clock(struct http_request *request, struct http_reply *reply);
 void route_confirm(struct http_request *request, struct http_reply *reply);

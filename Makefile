@@ -186,9 +186,9 @@ crash_sources := $(wildcard spec/crash/*.c)
 $(B)/tools/crash_store: $(crash_sources) spec/crash/volume_undo.h $(objects)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(q)$(CC) $(all_cflags) -o $(O)/tool_crash_store.o -c spec/crash/crash_store.c
-	$(q)$(CC) $(all_cflags) -o $(O)/tool_volume_undo.o -c spec/crash/volume_undo.c
-	$(q)$(CXX) -o $@ $(O)/tool_crash_store.o $(O)/tool_volume_undo.o $(objects) $(all_libs)
+	$(q)for source in $(crash_sources); do \
+		$(CC) $(all_cflags) -o $(O)/tool_$$(basename $$source .c).o -c $$source || exit 1; done
+	$(q)$(CXX) -o $@ $(crash_sources:spec/crash/%.c=$(O)/tool_%.o) $(objects) $(all_libs)
 
 RUNS ?= 500
 crash: all spec-tools ## kill stores and compare what they leave: RUNS=500 kills of each kind; SEED= and MODE= run one again

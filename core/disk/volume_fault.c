@@ -5,10 +5,10 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "disk/volume_forward.h"
 
 struct fault_volume {
-    struct volume volume;
-    struct volume *inner;
+    struct volume_forward forward;
     int kinds; /* atomic; the four below are set while it is 0 */
     int sys_errno;
     enum fault_style style;
@@ -71,7 +71,8 @@ static void append_half(struct fault_volume *self, const char *name, uint64_t ex
     for (i = 0; i < count; i++)
         buf_append(&all, parts[i].bytes, parts[i].len);
     half = (struct volume_part){all.data, all.len / 2};
-    (void)self->inner->append(self->inner, name, expected_size, &half, 1, false, NULL, &unused);
+    (void)self->forward.inner->append(self->forward.inner, name, expected_size, &half, 1, false,
+                                      NULL, &unused);
     buf_destroy(&all);
 }
 
@@ -80,7 +81,7 @@ static int fault_append(struct volume *volume, const char *name, uint64_t expect
                         struct volume_stat *stat, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
-    struct volume *inner = self->inner;
+    struct volume *inner = self->forward.inner;
 
     if (strikes(self, FAULT_WRITE) || (sync && strikes(self, FAULT_SYNC))) {
         if (self->style == FAULT_AFTER)
@@ -93,9 +94,8 @@ static int fault_append(struct volume *volume, const char *name, uint64_t expect
 }
 
 struct fault_writer {
-    struct volume_writer writer;
+    struct writer_forward forward;
     struct fault_volume *self;
-    struct volume_writer *inner;
 };
 
 static struct fault_writer *writer_of(struct volume_writer *writer)
@@ -110,10 +110,10 @@ static int writer_write(struct volume_writer *writer, const void *bytes, size_t 
 
     if (strikes(self->self, FAULT_WRITE)) {
         if (self->self->style != FAULT_CLEAN)
-            (void)self->inner->write(self->inner, bytes, len / 2, err);
+            (void)self->forward.inner->write(self->forward.inner, bytes, len / 2, err);
         return fail(self->self, "write", "a replacement", err);
     }
-    return self->inner->write(self->inner, bytes, len, err);
+    return self->forward.inner->write(self->forward.inner, bytes, len, err);
 }
 
 static int writer_copy(struct volume_writer *writer, const char *from, uint64_t offset,
@@ -123,7 +123,7 @@ static int writer_copy(struct volume_writer *writer, const char *from, uint64_t 
 
     if (strikes(self->self, FAULT_WRITE))
         return fail(self->self, "copy", from, err);
-    return self->inner->copy(self->inner, from, offset, len, err);
+    return self->forward.inner->copy(self->forward.inner, from, offset, len, err);
 }
 
 static int writer_patch(struct volume_writer *writer, uint64_t offset, const void *bytes,
@@ -133,7 +133,7 @@ static int writer_patch(struct volume_writer *writer, uint64_t offset, const voi
 
     if (strikes(self->self, FAULT_WRITE))
         return fail(self->self, "patch", "a replacement", err);
-    return self->inner->patch(self->inner, offset, bytes, len, err);
+    return self->forward.inner->patch(self->forward.inner, offset, bytes, len, err);
 }
 
 static int writer_finish(struct volume_writer *writer, bool sync, struct error *err)
@@ -142,18 +142,10 @@ static int writer_finish(struct volume_writer *writer, bool sync, struct error *
 
     if (sync && strikes(self->self, FAULT_SYNC))
         return fail(self->self, "sync", "a replacement", err);
-    if (self->inner->finish(self->inner, sync, err) != 0)
+    if (self->forward.inner->finish(self->forward.inner, sync, err) != 0)
         return -1;
-    writer->stat = self->inner->stat;
+    writer->stat = self->forward.inner->stat;
     return 0;
-}
-
-static void writer_discard(struct volume_writer *writer)
-{
-    struct fault_writer *self = writer_of(writer);
-
-    self->inner->discard(self->inner);
-    mem_free(self);
 }
 
 static int writer_publish(struct volume_writer *writer, bool sync_folder, struct volume_stat *stat,
@@ -161,7 +153,7 @@ static int writer_publish(struct volume_writer *writer, bool sync_folder, struct
 {
     struct fault_writer *self = writer_of(writer);
     struct fault_volume *volume = self->self;
-    struct volume_writer *inner = self->inner;
+    struct volume_writer *inner = self->forward.inner;
     bool renamed = !strikes(volume, FAULT_RENAME);
     bool synced = !sync_folder || !strikes(volume, FAULT_SYNC);
     int status = 0;
@@ -187,19 +179,18 @@ static struct volume_writer *fault_replace(struct volume *volume, const char *na
         fail(self, "replace", name, err);
         return NULL;
     }
-    inner = self->inner->replace(self->inner, name, err);
+    inner = self->forward.inner->replace(self->forward.inner, name, err);
     if (inner == NULL)
         return NULL;
     writer = mem_zalloc(1, sizeof(*writer));
-    writer->writer = (struct volume_writer){.write = writer_write,
-                                            .copy = writer_copy,
-                                            .patch = writer_patch,
-                                            .finish = writer_finish,
-                                            .publish = writer_publish,
-                                            .discard = writer_discard};
+    writer_forward_start(&writer->forward, inner);
+    writer->forward.writer.write = writer_write;
+    writer->forward.writer.copy = writer_copy;
+    writer->forward.writer.patch = writer_patch;
+    writer->forward.writer.finish = writer_finish;
+    writer->forward.writer.publish = writer_publish;
     writer->self = self;
-    writer->inner = inner;
-    return &writer->writer;
+    return &writer->forward.writer;
 }
 
 /* --- everything else ----------------------------------------------------------------------------
@@ -211,7 +202,7 @@ static int fault_read(struct volume *volume, const char *name, uint64_t offset, 
     struct fault_volume *self = self_of(volume);
 
     FAULT(self, FAULT_READ, "read", name, 0);
-    return self->inner->read(self->inner, name, offset, bytes, len, got, err);
+    return self->forward.inner->read(self->forward.inner, name, offset, bytes, len, got, err);
 }
 
 static int fault_stat(struct volume *volume, const char *name, struct volume_stat *stat,
@@ -220,7 +211,7 @@ static int fault_stat(struct volume *volume, const char *name, struct volume_sta
     struct fault_volume *self = self_of(volume);
 
     FAULT(self, FAULT_READ, "stat", name, 0);
-    return self->inner->stat(self->inner, name, stat, err);
+    return self->forward.inner->stat(self->forward.inner, name, stat, err);
 }
 
 static int fault_list(struct volume *volume, const char *folder,
@@ -230,55 +221,61 @@ static int fault_list(struct volume *volume, const char *folder,
     struct fault_volume *self = self_of(volume);
 
     FAULT(self, FAULT_READ, "list", folder, 0);
-    return self->inner->list(self->inner, folder, visit, ctx, err);
+    return self->forward.inner->list(self->forward.inner, folder, visit, ctx, err);
 }
 
 static int fault_truncate(struct volume *volume, const char *name, uint64_t size, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
 
-    FAULT(self, FAULT_RESIZE, "cut", name, self->inner->truncate(self->inner, name, size, err));
-    return self->inner->truncate(self->inner, name, size, err);
+    FAULT(self, FAULT_RESIZE, "cut", name,
+          self->forward.inner->truncate(self->forward.inner, name, size, err));
+    return self->forward.inner->truncate(self->forward.inner, name, size, err);
 }
 
 static int fault_remove(struct volume *volume, const char *name, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
 
-    FAULT(self, FAULT_REMOVE, "remove", name, self->inner->remove(self->inner, name, err));
-    return self->inner->remove(self->inner, name, err);
+    FAULT(self, FAULT_REMOVE, "remove", name,
+          self->forward.inner->remove(self->forward.inner, name, err));
+    return self->forward.inner->remove(self->forward.inner, name, err);
 }
 
 static int fault_remove_folder(struct volume *volume, const char *name, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
 
-    FAULT(self, FAULT_REMOVE, "remove", name, self->inner->remove_folder(self->inner, name, err));
-    return self->inner->remove_folder(self->inner, name, err);
+    FAULT(self, FAULT_REMOVE, "remove", name,
+          self->forward.inner->remove_folder(self->forward.inner, name, err));
+    return self->forward.inner->remove_folder(self->forward.inner, name, err);
 }
 
 static int fault_make_folder(struct volume *volume, const char *name, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
 
-    FAULT(self, FAULT_WRITE, "make", name, self->inner->make_folder(self->inner, name, err));
-    return self->inner->make_folder(self->inner, name, err);
+    FAULT(self, FAULT_WRITE, "make", name,
+          self->forward.inner->make_folder(self->forward.inner, name, err));
+    return self->forward.inner->make_folder(self->forward.inner, name, err);
 }
 
 static int fault_move(struct volume *volume, const char *from, const char *to, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
 
-    FAULT(self, FAULT_RENAME, "move", from, self->inner->move(self->inner, from, to, err));
-    return self->inner->move(self->inner, from, to, err);
+    FAULT(self, FAULT_RENAME, "move", from,
+          self->forward.inner->move(self->forward.inner, from, to, err));
+    return self->forward.inner->move(self->forward.inner, from, to, err);
 }
 
 static int fault_share(struct volume *volume, const char *from, const char *to, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
 
-    FAULT(self, FAULT_RENAME, "share", from, self->inner->share(self->inner, from, to, err));
-    return self->inner->share(self->inner, from, to, err);
+    FAULT(self, FAULT_RENAME, "share", from,
+          self->forward.inner->share(self->forward.inner, from, to, err));
+    return self->forward.inner->share(self->forward.inner, from, to, err);
 }
 
 static int fault_unshare(struct volume *volume, const char *const *names, size_t count,
@@ -286,11 +283,11 @@ static int fault_unshare(struct volume *volume, const char *const *names, size_t
 {
     struct fault_volume *self = self_of(volume);
 
-    if (self->inner->unshare == NULL)
+    if (self->forward.inner->unshare == NULL)
         return 0;
     FAULT(self, FAULT_RENAME, "unshare", names[0],
-          self->inner->unshare(self->inner, names, count, err));
-    return self->inner->unshare(self->inner, names, count, err);
+          self->forward.inner->unshare(self->forward.inner, names, count, err));
+    return self->forward.inner->unshare(self->forward.inner, names, count, err);
 }
 
 static int fault_sync(struct volume *volume, const char *name, struct error *err)
@@ -298,7 +295,7 @@ static int fault_sync(struct volume *volume, const char *name, struct error *err
     struct fault_volume *self = self_of(volume);
 
     FAULT(self, FAULT_SYNC, "sync", name, 0);
-    return self->inner->sync(self->inner, name, err);
+    return self->forward.inner->sync(self->forward.inner, name, err);
 }
 
 static int fault_sync_folder(struct volume *volume, const char *folder, struct error *err)
@@ -306,7 +303,7 @@ static int fault_sync_folder(struct volume *volume, const char *folder, struct e
     struct fault_volume *self = self_of(volume);
 
     FAULT(self, FAULT_SYNC, "sync", folder, 0);
-    return self->inner->sync_folder(self->inner, folder, err);
+    return self->forward.inner->sync_folder(self->forward.inner, folder, err);
 }
 
 static int fault_sync_all(struct volume *volume, struct error *err)
@@ -314,28 +311,7 @@ static int fault_sync_all(struct volume *volume, struct error *err)
     struct fault_volume *self = self_of(volume);
 
     FAULT(self, FAULT_SYNC, "sync", "everything", 0);
-    return self->inner->sync_all(self->inner, err);
-}
-
-static int fault_space(struct volume *volume, struct volume_space *space, struct error *err)
-{
-    struct volume *inner = self_of(volume)->inner;
-
-    return inner->space(inner, space, err);
-}
-
-static int fault_lock(struct volume *volume, bool *existed, struct error *err)
-{
-    struct volume *inner = self_of(volume)->inner;
-
-    return inner->lock(inner, existed, err);
-}
-
-static int fault_guard(struct volume *volume, bool *existed, struct error *err)
-{
-    struct volume *inner = self_of(volume)->inner;
-
-    return inner->guard(inner, existed, err);
+    return self->forward.inner->sync_all(self->forward.inner, err);
 }
 
 static int fault_unlock(struct volume *volume, bool clean, struct error *err)
@@ -343,19 +319,18 @@ static int fault_unlock(struct volume *volume, bool clean, struct error *err)
     struct fault_volume *self = self_of(volume);
 
     if (clean && strikes(self, FAULT_REMOVE)) {
-        (void)self->inner->unlock(self->inner, false, err);
+        (void)self->forward.inner->unlock(self->forward.inner, false, err);
         return fail(self, "remove", "the marker", err);
     }
-    return self->inner->unlock(self->inner, clean, err);
+    return self->forward.inner->unlock(self->forward.inner, clean, err);
 }
 
 /* --- tables -------------------------------------------------------------------------------------
  */
 
 struct fault_kv {
-    struct kv kv;
+    struct kv_forward forward;
     struct fault_volume *self;
-    struct kv *inner;
 };
 
 static struct fault_kv *kv_of(struct kv *kv)
@@ -369,7 +344,7 @@ static int kv_get(struct kv *kv, const void *key, size_t key_len, struct buf *va
     struct fault_kv *self = kv_of(kv);
 
     FAULT(self->self, FAULT_KV, "read", "a table", 0);
-    return self->inner->get(self->inner, key, key_len, value, found, err);
+    return self->forward.inner->get(self->forward.inner, key, key_len, value, found, err);
 }
 
 static int kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, struct error *err)
@@ -377,8 +352,8 @@ static int kv_write(struct kv *kv, const struct kv_batch *batch, bool sync, stru
     struct fault_kv *self = kv_of(kv);
 
     FAULT(self->self, FAULT_KV, "write", "a table",
-          self->inner->write(self->inner, batch, sync, err));
-    return self->inner->write(self->inner, batch, sync, err);
+          self->forward.inner->write(self->forward.inner, batch, sync, err));
+    return self->forward.inner->write(self->forward.inner, batch, sync, err);
 }
 
 static int kv_scan(struct kv *kv, const void *from, size_t from_len, const void *to, size_t to_len,
@@ -389,16 +364,8 @@ static int kv_scan(struct kv *kv, const void *from, size_t from_len, const void 
     struct fault_kv *self = kv_of(kv);
 
     FAULT(self->self, FAULT_KV, "scan", "a table", 0);
-    return self->inner->scan(self->inner, from, from_len, to, to_len, visit, ctx, err);
-}
-
-static int kv_close(struct kv *kv, struct error *err)
-{
-    struct fault_kv *self = kv_of(kv);
-    int status = self->inner->close(self->inner, err);
-
-    mem_free(self);
-    return status;
+    return self->forward.inner->scan(self->forward.inner, from, from_len, to, to_len, visit, ctx,
+                                     err);
 }
 
 static struct kv *fault_open_kv(struct volume *volume, const char *name,
@@ -412,49 +379,42 @@ static struct kv *fault_open_kv(struct volume *volume, const char *name,
         fail(self, "open", name, err);
         return NULL;
     }
-    inner = self->inner->open_kv(self->inner, name, options, err);
+    inner = self->forward.inner->open_kv(self->forward.inner, name, options, err);
     if (inner == NULL)
         return NULL;
     kv = mem_zalloc(1, sizeof(*kv));
-    kv->kv = (struct kv){.get = kv_get, .write = kv_write, .scan = kv_scan, .close = kv_close};
+    kv_forward_start(&kv->forward, inner);
+    kv->forward.kv.get = kv_get;
+    kv->forward.kv.write = kv_write;
+    kv->forward.kv.scan = kv_scan;
     kv->self = self;
-    kv->inner = inner;
-    return &kv->kv;
-}
-
-static void fault_close(struct volume *volume)
-{
-    mem_free(self_of(volume));
+    return &kv->forward.kv;
 }
 
 struct volume *volume_fault_new(struct volume *inner)
 {
     struct fault_volume *self = mem_zalloc(1, sizeof(*self));
+    struct volume *volume = &self->forward.volume;
 
-    self->inner = inner;
-    self->volume = (struct volume){.append = fault_append,
-                                   .read = fault_read,
-                                   .stat = fault_stat,
-                                   .replace = fault_replace,
-                                   .truncate = fault_truncate,
-                                   .remove = fault_remove,
-                                   .remove_folder = fault_remove_folder,
-                                   .make_folder = fault_make_folder,
-                                   .move = fault_move,
-                                   .share = fault_share,
-                                   .unshare = fault_unshare,
-                                   .list = fault_list,
-                                   .sync = fault_sync,
-                                   .sync_folder = fault_sync_folder,
-                                   .sync_all = fault_sync_all,
-                                   .space = fault_space,
-                                   .lock = fault_lock,
-                                   .guard = fault_guard,
-                                   .unlock = fault_unlock,
-                                   .open_kv = fault_open_kv,
-                                   .close = fault_close,
-                                   .where = inner->where};
-    return &self->volume;
+    volume_forward_start(&self->forward, inner);
+    volume->append = fault_append;
+    volume->read = fault_read;
+    volume->stat = fault_stat;
+    volume->replace = fault_replace;
+    volume->truncate = fault_truncate;
+    volume->remove = fault_remove;
+    volume->remove_folder = fault_remove_folder;
+    volume->make_folder = fault_make_folder;
+    volume->move = fault_move;
+    volume->share = fault_share;
+    volume->unshare = fault_unshare;
+    volume->list = fault_list;
+    volume->sync = fault_sync;
+    volume->sync_folder = fault_sync_folder;
+    volume->sync_all = fault_sync_all;
+    volume->unlock = fault_unlock;
+    volume->open_kv = fault_open_kv;
+    return volume;
 }
 
 void volume_fault_arm(struct volume *volume, int kinds, uint64_t after, uint64_t times,

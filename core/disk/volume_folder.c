@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "disk/volume_forward.h"
 
 struct folder_volume {
-    struct volume volume;
-    struct volume *outer;
+    struct volume_forward forward;
     char *folder; /* owned, as `where` */
     char *where;
 };
@@ -37,8 +37,8 @@ static int append(struct volume *volume, const char *name, uint64_t expected_siz
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->append(self->outer, full(self, name).text, expected_size, parts, count,
-                               sync, stat, err);
+    return self->forward.inner->append(self->forward.inner, full(self, name).text, expected_size,
+                                       parts, count, sync, stat, err);
 }
 
 static int read_at(struct volume *volume, const char *name, uint64_t offset, void *bytes,
@@ -46,7 +46,8 @@ static int read_at(struct volume *volume, const char *name, uint64_t offset, voi
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->read(self->outer, full(self, name).text, offset, bytes, len, got, err);
+    return self->forward.inner->read(self->forward.inner, full(self, name).text, offset, bytes, len,
+                                     got, err);
 }
 
 static int stat_name(struct volume *volume, const char *name, struct volume_stat *stat,
@@ -54,92 +55,40 @@ static int stat_name(struct volume *volume, const char *name, struct volume_stat
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->stat(self->outer, full(self, name).text, stat, err);
+    return self->forward.inner->stat(self->forward.inner, full(self, name).text, stat, err);
 }
 
 /* --- replacing: `copy` names a file, the rest goes through ---------------------------------------
  */
 
 struct folder_writer {
-    struct volume_writer writer;
-    struct volume_writer *inner;
+    struct writer_forward forward;
     struct folder_volume *self;
 };
-
-static struct folder_writer *writer_of(struct volume_writer *writer)
-{
-    return (struct folder_writer *)(void *)writer;
-}
-
-static int writer_write(struct volume_writer *writer, const void *bytes, size_t len,
-                        struct error *err)
-{
-    struct volume_writer *inner = writer_of(writer)->inner;
-
-    return inner->write(inner, bytes, len, err);
-}
 
 static int writer_copy(struct volume_writer *writer, const char *from, uint64_t offset,
                        uint64_t len, struct error *err)
 {
-    struct folder_writer *folder = writer_of(writer);
+    struct folder_writer *folder = (struct folder_writer *)(void *)writer;
+    struct volume_writer *inner = folder->forward.inner;
 
-    return folder->inner->copy(folder->inner, full(folder->self, from).text, offset, len, err);
-}
-
-static int writer_patch(struct volume_writer *writer, uint64_t offset, const void *bytes,
-                        size_t len, struct error *err)
-{
-    struct volume_writer *inner = writer_of(writer)->inner;
-
-    return inner->patch(inner, offset, bytes, len, err);
-}
-
-static int writer_finish(struct volume_writer *writer, bool sync, struct error *err)
-{
-    struct volume_writer *inner = writer_of(writer)->inner;
-
-    if (inner->finish(inner, sync, err) != 0)
-        return -1;
-    writer->stat = inner->stat;
-    return 0;
-}
-
-static int writer_publish(struct volume_writer *writer, bool sync_folder, struct volume_stat *stat,
-                          struct error *err)
-{
-    struct volume_writer *inner = writer_of(writer)->inner;
-
-    mem_free(writer_of(writer));
-    return inner->publish(inner, sync_folder, stat, err);
-}
-
-static void writer_discard(struct volume_writer *writer)
-{
-    struct volume_writer *inner = writer_of(writer)->inner;
-
-    mem_free(writer_of(writer));
-    inner->discard(inner);
+    return inner->copy(inner, full(folder->self, from).text, offset, len, err);
 }
 
 static struct volume_writer *replace(struct volume *volume, const char *name, struct error *err)
 {
     struct folder_volume *self = self_of(volume);
-    struct volume_writer *inner = self->outer->replace(self->outer, full(self, name).text, err);
+    struct volume_writer *inner =
+        self->forward.inner->replace(self->forward.inner, full(self, name).text, err);
     struct folder_writer *writer;
 
     if (inner == NULL)
         return NULL;
     writer = mem_zalloc(1, sizeof(*writer));
-    writer->writer = (struct volume_writer){.write = writer_write,
-                                            .copy = writer_copy,
-                                            .patch = writer_patch,
-                                            .finish = writer_finish,
-                                            .publish = writer_publish,
-                                            .discard = writer_discard};
-    writer->inner = inner;
+    writer_forward_start(&writer->forward, inner);
+    writer->forward.writer.copy = writer_copy;
     writer->self = self;
-    return &writer->writer;
+    return &writer->forward.writer;
 }
 
 /* --- names --------------------------------------------------------------------------------------
@@ -149,42 +98,44 @@ static int truncate_file(struct volume *volume, const char *name, uint64_t size,
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->truncate(self->outer, full(self, name).text, size, err);
+    return self->forward.inner->truncate(self->forward.inner, full(self, name).text, size, err);
 }
 
 static int remove_file(struct volume *volume, const char *name, struct error *err)
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->remove(self->outer, full(self, name).text, err);
+    return self->forward.inner->remove(self->forward.inner, full(self, name).text, err);
 }
 
 static int remove_folder(struct volume *volume, const char *name, struct error *err)
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->remove_folder(self->outer, full(self, name).text, err);
+    return self->forward.inner->remove_folder(self->forward.inner, full(self, name).text, err);
 }
 
 static int make_folder(struct volume *volume, const char *name, struct error *err)
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->make_folder(self->outer, full(self, name).text, err);
+    return self->forward.inner->make_folder(self->forward.inner, full(self, name).text, err);
 }
 
 static int move(struct volume *volume, const char *from, const char *to, struct error *err)
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->move(self->outer, full(self, from).text, full(self, to).text, err);
+    return self->forward.inner->move(self->forward.inner, full(self, from).text,
+                                     full(self, to).text, err);
 }
 
 static int share(struct volume *volume, const char *from, const char *to, struct error *err)
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->share(self->outer, full(self, from).text, full(self, to).text, err);
+    return self->forward.inner->share(self->forward.inner, full(self, from).text,
+                                      full(self, to).text, err);
 }
 
 static int list(struct volume *volume, const char *folder,
@@ -193,35 +144,21 @@ static int list(struct volume *volume, const char *folder,
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->list(self->outer, full(self, folder).text, visit, ctx, err);
+    return self->forward.inner->list(self->forward.inner, full(self, folder).text, visit, ctx, err);
 }
 
 static int sync_file(struct volume *volume, const char *name, struct error *err)
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->sync(self->outer, full(self, name).text, err);
+    return self->forward.inner->sync(self->forward.inner, full(self, name).text, err);
 }
 
 static int sync_folder(struct volume *volume, const char *folder, struct error *err)
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->sync_folder(self->outer, full(self, folder).text, err);
-}
-
-static int sync_all(struct volume *volume, struct error *err)
-{
-    struct folder_volume *self = self_of(volume);
-
-    return self->outer->sync_all(self->outer, err);
-}
-
-static int space(struct volume *volume, struct volume_space *out, struct error *err)
-{
-    struct folder_volume *self = self_of(volume);
-
-    return self->outer->space(self->outer, out, err);
+    return self->forward.inner->sync_folder(self->forward.inner, full(self, folder).text, err);
 }
 
 static int lock_volume(struct volume *volume, bool *existed, struct error *err)
@@ -249,7 +186,7 @@ static struct kv *open_kv(struct volume *volume, const char *name, const struct 
 {
     struct folder_volume *self = self_of(volume);
 
-    return self->outer->open_kv(self->outer, full(self, name).text, options, err);
+    return self->forward.inner->open_kv(self->forward.inner, full(self, name).text, options, err);
 }
 
 static void close_volume(struct volume *volume)
@@ -264,34 +201,32 @@ static void close_volume(struct volume *volume)
 struct volume *volume_folder_open(struct volume *outer, const char *folder)
 {
     struct folder_volume *self = mem_zalloc(1, sizeof(*self));
+    struct volume *volume = &self->forward.volume;
     size_t where_bytes = strlen(outer->where) + strlen(folder) + 2;
 
-    self->volume = (struct volume){
-        .append = append,
-        .read = read_at,
-        .stat = stat_name,
-        .replace = replace,
-        .truncate = truncate_file,
-        .remove = remove_file,
-        .remove_folder = remove_folder,
-        .make_folder = make_folder,
-        .move = move,
-        .share = share,
-        .list = list,
-        .sync = sync_file,
-        .sync_folder = sync_folder,
-        .sync_all = sync_all,
-        .space = space,
-        .lock = lock_volume,
-        .guard = guard_volume,
-        .unlock = unlock_volume,
-        .open_kv = open_kv,
-        .close = close_volume,
-    };
-    self->outer = outer;
+    volume_forward_start(&self->forward, outer);
+    volume->append = append;
+    volume->read = read_at;
+    volume->stat = stat_name;
+    volume->replace = replace;
+    volume->truncate = truncate_file;
+    volume->remove = remove_file;
+    volume->remove_folder = remove_folder;
+    volume->make_folder = make_folder;
+    volume->move = move;
+    volume->share = share;
+    volume->unshare = NULL;
+    volume->list = list;
+    volume->sync = sync_file;
+    volume->sync_folder = sync_folder;
+    volume->lock = lock_volume;
+    volume->guard = guard_volume;
+    volume->unlock = unlock_volume;
+    volume->open_kv = open_kv;
+    volume->close = close_volume;
     self->folder = mem_dup(folder, strlen(folder));
     self->where = mem_alloc(where_bytes);
     snprintf(self->where, where_bytes, "%s/%s", outer->where, folder);
-    self->volume.where = self->where;
-    return &self->volume;
+    volume->where = self->where;
+    return volume;
 }

@@ -41,7 +41,8 @@
 #define STEP_MS 1000
 #define RETENTION_MS (INT64_C(4000) * STEP_MS)
 
-enum state { NOTHING, SENT, ANSWERED, DELETED };
+/* SENT may be there or not, LEAVING is being deleted now. */
+enum state { NOTHING, SENT, LEAVING, ANSWERED, DELETED };
 
 struct ledger {
     uint32_t next[THREADS]; /* atomic: index that the thread pushes next */
@@ -372,12 +373,13 @@ static void delete_some(struct life *life, uint64_t choice)
     set.matcher_count = 1;
     request.from_ms = time_of(from);
     request.to_ms = time_of(to) - 1;
-    set_states(life, series, from, to, ANSWERED, SENT);
+    set_states(life, series, from, to, ANSWERED, LEAVING);
     must(store_delete(life->store, &request, &removed, &err), &err);
     if (removed.id[0] != '\0' && choice >> 63 != 0) {
         must(store_undelete(life->store, removed.id, "crash_store", &restored, &err), &err);
-        set_states(life, series, from, to, SENT, ANSWERED);
+        set_states(life, series, from, to, LEAVING, ANSWERED);
     } else {
+        set_states(life, series, from, to, LEAVING, DELETED);
         set_states(life, series, from, to, SENT, DELETED);
     }
     matcher_destroy(&matcher);
@@ -550,6 +552,8 @@ static int run(char **argv, int argc)
     must(inner != NULL ? 0 : -1, &err);
     volume = volume_undo_new(inner, argv[0], beside, &kill_at);
     life.store = open_store(&life, volume);
+    for (int i = 0; i < SERIES; i++)
+        set_states(&life, i, 0, INDEXES, LEAVING, SENT);
     look(&life, &verdict);
     printf("opened lost=%llu wrong=%llu doubled=%llu answered=%llu there=%llu\n",
            (unsigned long long)verdict.lost, (unsigned long long)verdict.wrong,

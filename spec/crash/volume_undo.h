@@ -5,8 +5,8 @@
  * journal says how to undo what no sync has covered yet: the size of a file up to which its bytes
  * are durable, and for creations, renames and removals a second link to what was there. The
  * journal is written before the change and settled after the sync, so whoever finds it after a
- * kill -9 can forget everything unsynced (undo_forget). Truncations count as durable at once, and
- * so do key-value tables, which sync by themselves.
+ * kill -9 can forget everything unsynced (undo_forget). Truncations count as durable at once. Of
+ * key-value tables the unsynced end of LevelDB's log can be forgotten; its tables it syncs itself.
  *
  * Fault points are the changes, by name: "wal.append", "wal.sync", "wal.remove", "heads.write",
  * "heads.sync", "heads.rename", "series.append", "series.rename", "series.remove", "folder.sync",
@@ -27,6 +27,12 @@ struct undo_kill {
 /** `folder` is the data folder of `inner`, `beside` a folder for the journal. */
 struct volume *volume_undo_new(struct volume *inner, const char *folder, const char *beside,
                                const struct undo_kill *kill);
+
+/* The longest path in the data folder or beside it. */
+#define PATH_BYTES 1200
+
+/** The folder of a name, "" at the top, into `out`, which is returned. */
+const char *undo_folder_of(const char *name, char *out, size_t size);
 
 /** Undoes a part of what is in the journal, chosen by `seed`, and empties it. 0, or -1: printed. */
 int undo_forget(const char *folder, const char *beside, uint64_t seed);

@@ -31,13 +31,15 @@ static struct leveldb_kv *self_of(struct kv *kv)
     return (struct leveldb_kv *)(void *)kv;
 }
 
-/* LevelDB's errors are texts; takes and frees one. */
+/* LevelDB's errors are texts; takes and frees one. "Invalid argument" is a read at a place that no
+ * file has: a damaged footer of a table. */
 static int take_error(struct error *err, const char *path, char *text)
 {
     enum error_code code = ERR_IO;
 
     if (strncmp(text, "Corruption", 10) == 0 || strstr(text, "is not an sstable") != NULL ||
-        strstr(text, "No such file") != NULL || strstr(text, "Not a directory") != NULL)
+        strstr(text, "No such file") != NULL || strstr(text, "Not a directory") != NULL ||
+        strstr(text, "Invalid argument") != NULL)
         code = ERR_CORRUPT;
     else if (strstr(text, "already held by process") != NULL || strstr(text, "lock ") != NULL)
         code = ERR_CONFLICT;

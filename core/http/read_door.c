@@ -158,7 +158,7 @@ static void require_label(struct read_request *read, const struct label *label)
 bool read_door_pass(struct read_door *door, struct http_reply *reply)
 {
     const struct http_site *site = door->request->site;
-    const struct querier *all = store_querier(http_site_store(site));
+    const struct querier *all = store_client_querier(http_site_store(site));
     struct label label;
     struct error err;
     int tenant = tenant_label(door->request, &label, &err);

@@ -82,7 +82,7 @@ static int shape(struct actor *actor, struct promql_query *query, struct narrowe
     query->max_series = (size_t)TIDE_MAX(read->max_series, 1);
     if (query->start_ms > query->end_ms)
         return error_set(err, ERR_DENIED, "the rules leave no time to read");
-    narrowed_init(narrowed, query->querier, read, actor->book);
+    narrowed_init(narrowed, store_client_querier(actor->host.store), read, actor->book);
     query->querier = &narrowed->querier;
     return 0;
 }

@@ -185,7 +185,24 @@ static struct select_request selector_raises(lua_State *L, struct actor *actor, 
     return set;
 }
 
-/* series(selector, from, to, limit): a list of { labels, first, last }, and how many there are */
+/* created, last_read, reads: as far as they are known */
+static void set_use(lua_State *L, struct store *store, uint64_t fp)
+{
+    struct series_use use;
+
+    store_use_get(store, fp, &use);
+    if (use.created_ms != 0)
+        set_time(L, "created", use.created_ms);
+    if (use.last_read_ms != 0)
+        set_time(L, "last_read", use.last_read_ms);
+    if (use.reads != USE_READS_UNKNOWN) {
+        lua_pushnumber(L, (double)use.reads);
+        lua_setfield(L, -2, "reads");
+    }
+}
+
+/* series(selector, from, to, limit): a list of { labels, first, last, created, last_read, reads },
+ * and how many there are */
 static int act_series(lua_State *L)
 {
     struct actor *actor = actor_raises(L, "tide.series");
@@ -209,11 +226,12 @@ static int act_series(lua_State *L)
     for (size_t i = 0; i < count; i++) {
         const struct selected_series *series = &actor->selection->series[i];
 
-        lua_createtable(L, 0, 3);
+        lua_createtable(L, 0, 6);
         act_push_labels_raises(L, series->labels);
         lua_setfield(L, -2, "labels");
         set_time(L, "first", series->first_ms);
         set_time(L, "last", series->last_ms);
+        set_use(L, actor->host.store, series->fp);
         lua_rawseti(L, -2, (int)i + 1);
     }
     lua_pushnumber(L, (double)actor->selection->count);

@@ -160,6 +160,34 @@ static int push_time(lua_State *L, struct decision *decision, int64_t time_ms)
     return 1;
 }
 
+/* Seconds since 1970; nil for 0. */
+static void push_since(lua_State *L, int64_t time_ms)
+{
+    if (time_ms == 0)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, (double)time_ms / 1000);
+}
+
+/* created, last_read, reads; false: another field. */
+static bool push_use(lua_State *L, struct decision *decision, const char *field)
+{
+    struct series_use use;
+
+    if (strcmp(field, "created") != 0 && strcmp(field, "last_read") != 0 &&
+        strcmp(field, "reads") != 0)
+        return false;
+    decision->moving = true;
+    use = series_view_use(decision->series);
+    if (field[0] != 'r')
+        push_since(L, field[0] == 'c' ? use.created_ms : use.last_read_ms);
+    else if (use.reads == USE_READS_UNKNOWN)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, (double)use.reads);
+    return true;
+}
+
 /* Upvalue 1: the labels userdata. */
 static int series_get(lua_State *L)
 {
@@ -187,8 +215,13 @@ static int series_get(lua_State *L)
         lua_pushboolean(L, series->archived);
         return 1;
     }
-    return luaL_error(L, "a series has no '%s' (labels, first, last, chunks, bytes, archived)",
-                      field);
+    if (push_use(L, decision, field))
+        return 1;
+    return luaL_error(
+        L,
+        "a series has no '%s' (labels, first, last, chunks, bytes, archived, created, "
+        "last_read, reads)",
+        field);
 }
 
 static int refuse_set(lua_State *L)

@@ -6,6 +6,7 @@
 #include "store/folder.h"
 #include "store/store_log.h"
 #include "store/trash_parts.h"
+#include "store/use_file.h"
 
 #define SWEEP_MAX_NS ((int64_t)6 * 3600 * 1000000000)
 #define CACHE_ENTRY_AGE_S 3600
@@ -182,6 +183,7 @@ static int tick_locked(struct store *store, struct error *err)
     }
     if (mappings_save_changed(store, err) != 0)
         result = -1;
+    use_file_save_due(store);
     return result;
 }
 

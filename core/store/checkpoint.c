@@ -13,6 +13,7 @@
 #include "store/folder.h"
 #include "store/log.h"
 #include "store/store_log.h"
+#include "store/use_file.h"
 
 #define FLUSH_BYTES ((size_t)1 << 20)
 
@@ -390,6 +391,8 @@ int checkpoint_write(struct store *store, struct error *err)
     folder->checkpoint_mono_ns = clock_mono_ns(store->clock);
     folder->checkpoint_took_ns = folder->checkpoint_mono_ns - begin_ns;
     gauge_put(&store->counters.checkpointing, 0);
+    if (result == 0)
+        use_file_save(store);
     if (result == 0)
         note_checkpoint(store, &stat, folder->checkpoint_took_ns, capture.heads.series);
     return result;

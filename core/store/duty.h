@@ -14,6 +14,7 @@ struct series;
 /* A series as it was under its stripe. */
 struct duty {
     uint64_t fp;
+    uint32_t id;
     struct labels *labels; /* owned reference; NULL: no policy is asked */
     int64_t first_ms;      /* TIDE_EARLIEST_MS: unknown */
     int64_t last_ms;

@@ -15,6 +15,7 @@
 #include "store/series_map.h"
 #include "store/slab.h"
 #include "store/store.h"
+#include "store/use_table.h"
 
 /* Counted whether or not a registry shows them (store_metrics.c makes them visible). All atomic. */
 struct store_counters {
@@ -78,10 +79,12 @@ struct store {
     struct epoch epoch;
     struct label_table labels;
     struct series_map map;
+    struct use_table use;
     struct mapper mapper;
     struct block_cache cache;
     struct store_counters counters;
     struct querier querier;
+    struct querier client_querier;       /* its selects of samples count as use */
     struct summary *checkpoint_seconds;  /* atomic; NULL without a registry, as the next one */
     struct histogram *chunks_persisted;  /* a write to a series file */
     struct summary *checkpoint_chunks;   /* chunks of a series, once per chunk */

@@ -68,6 +68,8 @@ struct folder {
     int64_t checkpoint_mono_ns; /* end of the last one */
     int64_t checkpoint_took_ns;
     uint64_t mappings_saved; /* mapper.changes at the last save */
+    uint64_t use_saved;      /* use.changes at the last save */
+    int64_t use_looked_mono_ns;
     int64_t maintained_mono_ns;
     uint32_t maintain_stripe; /* where the slow pass goes on */
     struct idle_list idle;    /* found by it */

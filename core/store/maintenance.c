@@ -55,6 +55,7 @@ static void look_at(struct store *store, struct series *series, int64_t before_m
 {
     struct duty duty = {
         .fp = series->fp,
+        .id = series->id,
         .first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
         .last_ms = series->last_ms,
         .archived = series->archived,
@@ -105,6 +106,8 @@ struct duty_verdict duty_decide(const struct store *store, const struct policy *
         .chunks = duty->chunks,
         .bytes = duty->chunks * SERIES_RECORD_BYTES,
         .archived = duty->archived,
+        .uses = &store->use,
+        .id = duty->id,
     };
     struct retention_verdict answer = {.keep_ms = RETENTION_DEFAULT};
     struct duty_verdict verdict = {0};

@@ -9,6 +9,7 @@
 #include "store/snapshot_parts.h"
 #include "store/store_log.h"
 #include "store/trash.h"
+#include "store/use_file.h"
 
 static struct folder *folder_new(struct store *store)
 {
@@ -235,6 +236,7 @@ int folder_open(struct store *store, struct error *err)
         load_all(store, &plan, &handover, err) != 0)
         return refuse(store);
     store_phase_set(store, STORE_PHASE_INDEX, 0);
+    use_file_load(store);
     if (open_label_index(store, err) != 0 || clock_guard_open(store, err) != 0 ||
         begin_log(store, &plan, &handover, err) != 0)
         return refuse(store);

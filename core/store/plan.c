@@ -31,6 +31,7 @@ static void note(struct planning *planning, const struct series *series, struct 
     const struct plan_request *request = planning->request;
     struct duty duty = {
         .fp = series->fp,
+        .id = series->id,
         .first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
         .last_ms = series->last_ms,
         .archived = series->archived,

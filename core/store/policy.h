@@ -17,6 +17,18 @@
 /* No opinion: the configuration's retention holds. */
 #define RETENTION_DEFAULT INT64_MIN
 
+/* Of reads: it was older when its reads began to be counted. */
+#define USE_READS_UNKNOWN ((int64_t)-1)
+
+/* How a series is used by clients. Milliseconds since 1970. */
+struct series_use {
+    int64_t created_ms;   /* since when it is known; 0: unknown */
+    int64_t last_read_ms; /* by a client; 0: never since it is known, or unknown */
+    int64_t reads;        /* since it was made, or USE_READS_UNKNOWN */
+};
+
+struct use_table;
+
 /* What a rule may know of a series; borrowed for the call. */
 struct series_view {
     const struct labels *labels;
@@ -26,7 +38,12 @@ struct series_view {
     uint64_t chunks;  /* in memory and on disk */
     uint64_t bytes;   /* that the series takes on disk */
     bool archived;
+    const struct use_table *uses; /* with `id`, for series_view_use; NULL: its use is unknown */
+    uint32_t id;
 };
+
+/** How it is used; looked up at each call. */
+struct series_use series_view_use(const struct series_view *view);
 
 struct retention_verdict {
     int64_t keep_ms;        /* age up to which samples stay; RETENTION_FOREVER, RETENTION_DEFAULT */

@@ -316,10 +316,9 @@ static void make_plan(struct plan *plan, struct store *store, const struct selec
         apply_matchers(plan);
 }
 
-static int store_select(void *ctx, const struct select_request *request, struct selection **out,
-                        struct error *err)
+static int select_series(struct store *store, const struct select_request *request, bool counts,
+                         struct selection **out, struct error *err)
 {
-    struct store *store = ctx;
     struct selection *selection = mem_zalloc(1, sizeof(*selection));
     struct selected *impl = mem_zalloc(1, sizeof(*impl));
     unsigned ticket = epoch_enter(&store->epoch);
@@ -335,15 +334,30 @@ static int store_select(void *ctx, const struct select_request *request, struct 
     selection->impl = impl;
     selection->series = mem_alloc(count * sizeof(*selection->series));
     result = describe_all(&plan, selection, impl->ids, err);
+    if (result == 0 && counts && !request->metadata_only)
+        use_table_count(&store->use, impl->ids, selection->count,
+                        clock_wall_ms(store->clock) / 1000);
     epoch_leave(&store->epoch, ticket);
     roaring_bitmap_free(plan.ids);
     mem_free(plan.left);
     if (result != 0) {
-        selection_free(ctx, selection);
+        selection_free(store, selection);
         return -1;
     }
     *out = selection;
     return 0;
+}
+
+static int store_select(void *ctx, const struct select_request *request, struct selection **out,
+                        struct error *err)
+{
+    return select_series(ctx, request, false, out, err);
+}
+
+static int client_select(void *ctx, const struct select_request *request, struct selection **out,
+                         struct error *err)
+{
+    return select_series(ctx, request, true, out, err);
 }
 
 void store_querier_init(struct store *store)
@@ -356,9 +370,16 @@ void store_querier_init(struct store *store)
         .label_names = store_label_names,
         .label_values = store_label_values,
     };
+    store->client_querier = store->querier;
+    store->client_querier.select = client_select;
 }
 
 const struct querier *store_querier(struct store *store)
 {
     return &store->querier;
+}
+
+const struct querier *store_client_querier(struct store *store)
+{
+    return &store->client_querier;
 }

@@ -39,6 +39,7 @@ struct series *series_create_locked(struct store *store, struct stripe *stripe, 
     struct series *series = series_new(&store->pool, fp, id, pairs, pair_count, archived);
 
     series_map_insert_locked(&store->map, stripe, series);
+    use_table_begin(&store->use, id, clock_wall_ms(store->clock) / 1000);
     for (uint16_t i = 0; i < pair_count; i++)
         label_table_add_series(&store->labels, pairs[i], id);
     count_series(store, archived, 1);

@@ -7,6 +7,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "store/snapshot_parts.h"
+#include "store/use_file.h"
 
 #define BREATHE_STRIPES 64
 
@@ -37,6 +38,8 @@ static int fill(struct snapshot_writer *writer, struct store *store, const char 
         result = snapshot_write_index(writer, err);
     if (result == 0)
         result = snapshot_writer_finish(writer, err);
+    if (result == 0)
+        result = use_file_write(store, writer->volume, err);
     return snapshot_writer_close(writer, result, err);
 }
 

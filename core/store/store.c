@@ -106,6 +106,8 @@ static struct store *store_new(const struct store_options *options, struct store
     epoch_init(&store->epoch);
     label_table_init(&store->labels, &store->epoch, on_disk);
     series_map_init(&store->map, &store->epoch);
+    use_table_init(&store->use);
+    store->use.counting = !on_disk;
     mapper_init(&store->mapper);
     block_cache_init(&store->cache, options->block_cache_bytes);
     damage_list_init(&store->damage);
@@ -130,6 +132,7 @@ static void store_free(struct store *store)
         }
     }
     series_map_destroy(&store->map);
+    use_table_destroy(&store->use);
     mapper_destroy(&store->mapper);
     block_cache_destroy(&store->cache);
     label_table_destroy(&store->labels);

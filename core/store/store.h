@@ -134,6 +134,11 @@ void store_recovery_get(const struct store *store, struct store_recovery *out);
 /** How the floors above read. Lives as long as the store; thread-safe. */
 const struct querier *store_querier(struct store *store);
 
+/** The same for what clients ask: series whose samples it selects count as read (use_table.h). */
+const struct querier *store_client_querier(struct store *store);
+/** How a series is used; zeroed with USE_READS_UNKNOWN if there is none. Thread-safe. */
+void store_use_get(struct store *store, uint64_t fp, struct series_use *use);
+
 /** Waits until all that was appended before can be found by labels. Queries do it themselves. */
 TIDE_NODISCARD int store_wait_indexed(struct store *store, struct error *err);
 

@@ -38,16 +38,18 @@ endif
 optimise := $(if $(DEBUG),-O0,-O2)
 
 packages := luajit libevent libevent_pthreads libevent_openssl openssl re2 libxxhash zlib libdeflate \
-	libcjson libedit libcurl
+	libcjson libedit
+# Loaded when it is first needed: core/base/curl_library.h.
+loaded := libcurl
 libraries := -lleveldb -lsnappy -lhttp_parser -lroaring -lcrypt -lpthread -lm
 
 warnings := -Wall -Wextra -Wshadow -Wvla -Wconversion $(if $(WERROR),-Werror)
 c_warnings := $(warnings) -Wstrict-prototypes -Wmissing-prototypes
 common = -g $(optimise) -fPIC -ffp-contract=off -fvisibility=default -D_GNU_SOURCE -Icore -I$(B)/gen \
-	$(sanitize) $(shell pkg-config --cflags $(packages) 2>/dev/null)
+	$(sanitize) $(shell pkg-config --cflags $(packages) $(loaded) 2>/dev/null)
 all_cflags = -std=gnu11 $(common) $(c_warnings) $(CFLAGS)
 all_cxxflags = -std=c++17 $(common) $(warnings) $(CXXFLAGS)
-all_libs = $(sanitize) $(LDFLAGS) $(shell pkg-config --libs $(packages) 2>/dev/null) $(libraries)
+all_libs = $(sanitize) $(LDFLAGS) $(shell pkg-config --libs $(packages) 2>/dev/null) $(libraries) -ldl
 
 # A package says which version it is, having no history.
 version := $(or $(TIDE_VERSION),$(shell git describe --always --dirty --tags 2>/dev/null || \

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include <curl/curl.h>
+#include "base/curl_library.h"
 
 #define CONNECT_TIMEOUT_MS 10000
 #define SILENCE_S 60
@@ -13,6 +13,7 @@
 struct exchange {
     const struct fetch_request *request;
     struct fetch_reply *reply;
+    const struct curl_library *library;
     CURL *curl;
     const uint8_t *body_at;
     size_t body_left;
@@ -59,7 +60,7 @@ static size_t take_reply(char *bytes, size_t size, size_t count, void *ctx)
     size_t len = size * count;
     long status = 0;
 
-    curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
+    exchange->library->easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
     if (request->take != NULL && status < 300) {
         exchange->stopped = request->take(request->ctx, bytes, len) != 0;
         return exchange->stopped ? 0 : len;
@@ -75,66 +76,69 @@ static size_t take_reply(char *bytes, size_t size, size_t count, void *ctx)
 static void set_body(struct exchange *exchange)
 {
     const struct fetch_request *request = exchange->request;
+    const struct curl_library *library = exchange->library;
     CURL *curl = exchange->curl;
 
     exchange->body_at = request->body;
     exchange->body_left = request->body_len;
-    curl_easy_setopt(curl, CURLOPT_POST, 1L);
-    curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
-    curl_easy_setopt(curl, CURLOPT_READDATA, exchange);
-    curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, rewind_body);
-    curl_easy_setopt(curl, CURLOPT_SEEKDATA, exchange);
+    library->easy_setopt(curl, CURLOPT_POST, 1L);
+    library->easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
+    library->easy_setopt(curl, CURLOPT_READDATA, exchange);
+    library->easy_setopt(curl, CURLOPT_SEEKFUNCTION, rewind_body);
+    library->easy_setopt(curl, CURLOPT_SEEKDATA, exchange);
     if (request->read_body == NULL)
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        library->easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
 }
 
-static struct curl_slist *headers_of(const struct fetch_request *request, bool has_body)
+static struct curl_slist *headers_of(const struct curl_library *library,
+                                     const struct fetch_request *request, bool has_body)
 {
     struct curl_slist *list = NULL;
 
     for (size_t i = 0; request->headers != NULL && request->headers[i] != NULL; i++)
-        list = curl_slist_append(list, request->headers[i]);
+        list = library->slist_append(list, request->headers[i]);
     if (has_body && request->read_body != NULL)
-        list = curl_slist_append(list, "Transfer-Encoding: chunked");
-    return curl_slist_append(list, "Expect:"); /* no round before small bodies */
+        list = library->slist_append(list, "Transfer-Encoding: chunked");
+    return library->slist_append(list, "Expect:"); /* no round before small bodies */
 }
 
 static void set_options(struct exchange *exchange, struct curl_slist *headers)
 {
     const struct fetch_request *request = exchange->request;
+    const struct curl_library *library = exchange->library;
     CURL *curl = exchange->curl;
 
-    curl_easy_setopt(curl, CURLOPT_URL, request->url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "tidemark");
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
-    curl_easy_setopt(
+    library->easy_setopt(curl, CURLOPT_URL, request->url);
+    library->easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    library->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    library->easy_setopt(curl, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
+    library->easy_setopt(curl, CURLOPT_USERAGENT, "tidemark");
+    library->easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    library->easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
+    library->easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
+    library->easy_setopt(
         curl, CURLOPT_CONNECTTIMEOUT_MS,
         (long)(request->connect_timeout_ms > 0 ? request->connect_timeout_ms : CONNECT_TIMEOUT_MS));
     if (request->timeout_ms > 0) {
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+        library->easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     } else {
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
+        library->easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        library->easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
     }
     if (request->unix_socket != NULL) {
-        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
-        curl_easy_setopt(curl, CURLOPT_PROXY, "");
+        library->easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+        library->easy_setopt(curl, CURLOPT_PROXY, "");
     }
     if (request->user_password != NULL) {
-        curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
-        curl_easy_setopt(curl, CURLOPT_USERPWD, request->user_password);
+        library->easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        library->easy_setopt(curl, CURLOPT_USERPWD, request->user_password);
     }
     if (request->ca_file != NULL)
-        curl_easy_setopt(curl, CURLOPT_CAINFO, request->ca_file);
+        library->easy_setopt(curl, CURLOPT_CAINFO, request->ca_file);
     if (request->body != NULL || request->read_body != NULL)
         set_body(exchange);
     if (request->method != NULL)
-        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+        library->easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
 static int failure(const struct exchange *exchange, CURLcode code, const char *text,
@@ -149,7 +153,7 @@ static int failure(const struct exchange *exchange, CURLcode code, const char *t
                          exchange->request->max_reply_bytes > 0 ? exchange->request->max_reply_bytes
                                                                 : REPLY_BYTES);
     if (text[0] == '\0')
-        text = curl_easy_strerror(code);
+        text = exchange->library->easy_strerror(code);
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
         return error_set(err, ERR_TIMEOUT, "%s: %s", url, text);
@@ -166,8 +170,8 @@ static void fill_reply(struct exchange *exchange)
     char *type = NULL;
     long status = 0;
 
-    curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(exchange->curl, CURLINFO_CONTENT_TYPE, &type);
+    exchange->library->easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
+    exchange->library->easy_getinfo(exchange->curl, CURLINFO_CONTENT_TYPE, &type);
     exchange->reply->status = (int)status;
     if (type != NULL)
         snprintf(exchange->reply->content_type, sizeof(exchange->reply->content_type), "%s", type);
@@ -181,17 +185,21 @@ int fetch(const struct fetch_request *request, struct fetch_reply *reply, struct
     CURLcode code;
 
     memset(reply, 0, sizeof(*reply));
-    exchange.curl = curl_easy_init(); /* initialises the library, under its own lock */
+    exchange.library = curl_library_get(err);
+    if (exchange.library == NULL)
+        return -1;
+    exchange.curl = exchange.library->easy_init(); /* initialises the library, under its own lock */
     if (exchange.curl == NULL)
         return error_set(err, ERR_NOMEM, "%s: libcurl cannot be initialised", request->url);
-    headers = headers_of(request, request->body != NULL || request->read_body != NULL);
+    headers =
+        headers_of(exchange.library, request, request->body != NULL || request->read_body != NULL);
     set_options(&exchange, headers);
-    curl_easy_setopt(exchange.curl, CURLOPT_ERRORBUFFER, text);
-    code = curl_easy_perform(exchange.curl);
+    exchange.library->easy_setopt(exchange.curl, CURLOPT_ERRORBUFFER, text);
+    code = exchange.library->easy_perform(exchange.curl);
     if (code == CURLE_OK)
         fill_reply(&exchange);
-    curl_easy_cleanup(exchange.curl);
-    curl_slist_free_all(headers);
+    exchange.library->easy_cleanup(exchange.curl);
+    exchange.library->slist_free_all(headers);
     if (code == CURLE_OK)
         return 0;
     fetch_reply_destroy(reply);

@@ -95,7 +95,8 @@ struct chunk_head {
     };
 };
 
-/* Buffers of heads have 64, 96, 128, 192, 256, 384, 512, 768 or 1024 bytes. */
+/* Buffers of heads have 64 to 256 bytes in steps of 32, then by a fifth or so more, 1024 at most.
+ */
 #define CHUNK_ROOM_UNIT 32
 
 /** resize of struct chunk_writer on the heap; ctx is not used. */

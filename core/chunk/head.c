@@ -50,7 +50,8 @@ void chunk_head_destroy(struct chunk_head *head, const struct chunk_writer *writ
 
 void chunk_head_grow(struct chunk_head *head, const struct chunk_writer *writer, size_t bytes)
 {
-    static const uint16_t sizes[] = {64, 96, 128, 192, 256, 384, 512, 768, 1024};
+    static const uint16_t sizes[] = {64,  96,  128, 160, 192, 224, 256, 320,
+                                     384, 448, 512, 640, 768, 896, 1024};
     size_t old_bytes = (size_t)head->room_32 * CHUNK_ROOM_UNIT;
     size_t i = 0;
 

@@ -7,6 +7,8 @@
 /* Block caches of the original (behaviour, section 21). */
 #define NAMES_CACHE_BYTES ((size_t)10 << 20)
 #define PAIRS_CACHE_BYTES ((size_t)20 << 20)
+/* Of each table, twice while one is being written out; batches come in 512 KiB. */
+#define WRITE_BUFFER_BYTES ((size_t)2 << 20)
 
 struct label_index {
     struct kv *pairs;
@@ -21,8 +23,10 @@ static int close_kv(struct kv *kv, struct error *err)
 static struct kv *open_table(struct volume *volume, const char *name, size_t cache_bytes,
                              bool must_exist, bool salvage, struct error *err)
 {
-    struct kv_options options = {
-        .block_cache_bytes = cache_bytes, .must_exist = must_exist, .salvage = salvage};
+    struct kv_options options = {.block_cache_bytes = cache_bytes,
+                                 .write_buffer_bytes = WRITE_BUFFER_BYTES,
+                                 .must_exist = must_exist,
+                                 .salvage = salvage};
 
     return volume->open_kv(volume, name, &options, err);
 }

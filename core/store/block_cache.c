@@ -1,4 +1,5 @@
-/* block_cache.c - see block_cache.h. Linear probing; a shard doubles until the bound is met. */
+/* block_cache.c - see block_cache.h. Linear probing; a shard grows by a quarter, so that few slots
+ * stand empty, until the bound is met. */
 #include "store/block_cache.h"
 
 #include <sys/random.h>
@@ -15,9 +16,7 @@ void block_cache_init(struct block_cache *cache, size_t max_bytes)
     size_t slots =
         TIDE_MAX(max_bytes, (size_t)1 << 20) / BLOCK_CACHE_SHARDS / sizeof(struct block_entry);
 
-    *cache = (struct block_cache){.max_slots = FIRST_SLOTS};
-    while ((size_t)cache->max_slots * 2 <= slots && cache->max_slots < 1u << 30)
-        cache->max_slots *= 2;
+    *cache = (struct block_cache){.max_slots = (uint32_t)TIDE_MIN(slots, (size_t)1 << 30)};
     if (getrandom(cache->secret, sizeof(cache->secret), 0) != (ssize_t)sizeof(cache->secret))
         TIDE_ASSERT(false);
     for (size_t i = 0; i < BLOCK_CACHE_SHARDS; i++)
@@ -66,21 +65,38 @@ static struct block_shard *shard_of(const struct block_cache *cache, struct bloc
     return (struct block_shard *)(uintptr_t)&cache->shards[key.low % BLOCK_CACHE_SHARDS];
 }
 
-static uint32_t home_of(const struct block_shard *shard, struct block_key key)
+/* The upper half of a key as a part of the table; the lower half has chosen the shard. */
+static uint32_t home_in(uint32_t slots, struct block_key key)
 {
-    return (uint32_t)(key.low >> 32) & shard->mask;
+    return (uint32_t)((key.low >> 32) * slots >> 32);
 }
 
-/* Reads the shard's address and mask without its lock: a stale one fetches a useless line. */
+static uint32_t home_of(const struct block_shard *shard, struct block_key key)
+{
+    return home_in(shard->slots, key);
+}
+
+static uint32_t next_of(const struct block_shard *shard, uint32_t at)
+{
+    return at + 1 < shard->slots ? at + 1 : 0;
+}
+
+/* How far `at` lies behind `from`, going round. */
+static uint32_t behind(const struct block_shard *shard, uint32_t at, uint32_t from)
+{
+    return at >= from ? at - from : at + shard->slots - from;
+}
+
+/* Reads the shard's address and size without its lock: a stale one fetches a useless line. */
 __attribute__((no_sanitize("thread"))) void block_cache_prefetch(const struct block_cache *cache,
                                                                  struct block_key key)
 {
     const struct block_shard *shard = shard_of(cache, key);
     const struct block_entry *entries = __atomic_load_n(&shard->entries, __ATOMIC_RELAXED);
-    uint32_t mask = __atomic_load_n(&shard->mask, __ATOMIC_RELAXED);
+    uint32_t slots = __atomic_load_n(&shard->slots, __ATOMIC_RELAXED);
 
     if (entries != NULL)
-        __builtin_prefetch(&entries[(uint32_t)(key.low >> 32) & mask]);
+        __builtin_prefetch(&entries[home_in(slots, key)]);
 }
 
 static bool same_key(struct block_key a, struct block_key b)
@@ -94,7 +110,7 @@ static uint32_t find_slot(const struct block_shard *shard, struct block_key key)
     uint32_t at = home_of(shard, key);
 
     while (shard->entries[at].key.high != 0 && !same_key(shard->entries[at].key, key))
-        at = (at + 1) & shard->mask;
+        at = next_of(shard, at);
     return at;
 }
 
@@ -122,11 +138,11 @@ bool block_cache_find(struct block_cache *cache, struct block_key key, uint32_t 
 static void resize(struct block_cache *cache, struct block_shard *shard, uint32_t slots)
 {
     struct block_entry *old = shard->entries;
-    uint32_t old_slots = old != NULL ? shard->mask + 1 : 0;
+    uint32_t old_slots = shard->slots;
     struct block_entry *entries = mem_zalloc(slots, sizeof(*entries));
 
     __atomic_store_n(&shard->entries, entries, __ATOMIC_RELAXED);
-    __atomic_store_n(&shard->mask, slots - 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&shard->slots, slots, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < old_slots; i++) {
         if (old[i].key.high != 0)
             entries[find_slot(shard, old[i].key)] = old[i];
@@ -139,11 +155,11 @@ static void resize(struct block_cache *cache, struct block_shard *shard, uint32_
 /* Frees a slot and moves up what was pushed behind it. */
 static void remove_at(struct block_shard *shard, uint32_t hole)
 {
-    for (uint32_t i = (hole + 1) & shard->mask; shard->entries[i].key.high != 0;
-         i = (i + 1) & shard->mask) {
+    for (uint32_t i = next_of(shard, hole); shard->entries[i].key.high != 0;
+         i = next_of(shard, i)) {
         uint32_t home = home_of(shard, shard->entries[i].key);
 
-        if (((i - home) & shard->mask) >= ((i - hole) & shard->mask)) {
+        if (behind(shard, i, home) >= behind(shard, i, hole)) {
             shard->entries[hole] = shard->entries[i];
             hole = i;
         }
@@ -163,7 +179,7 @@ static void evict_one(struct block_shard *shard)
             return;
         }
         entry->chance = 0;
-        shard->hand = (shard->hand + 1) & shard->mask;
+        shard->hand = next_of(shard, shard->hand);
     }
 }
 
@@ -178,10 +194,10 @@ void block_cache_put(struct block_cache *cache, struct block_key key, uint32_t n
         resize(cache, shard, FIRST_SLOTS);
     at = find_slot(shard, key);
     if (shard->entries[at].key.high == 0) {
-        /* At most 3/4 full. */
-        if ((uint64_t)(shard->used + 1) * 4 > ((uint64_t)shard->mask + 1) * 3) {
-            if (shard->mask + 1 < cache->max_slots)
-                resize(cache, shard, (shard->mask + 1) * 2);
+        /* At most 4/5 full. */
+        if ((uint64_t)(shard->used + 1) * 5 > (uint64_t)shard->slots * 4) {
+            if (shard->slots < cache->max_slots)
+                resize(cache, shard, TIDE_MIN(shard->slots + shard->slots / 4, cache->max_slots));
             else
                 evict_one(shard);
             at = find_slot(shard, key);
@@ -199,7 +215,7 @@ size_t block_cache_expire(struct block_cache *cache, uint32_t shard_index, uint3
     size_t removed = 0;
 
     lock_acquire(&shard->leaf_lock);
-    for (uint32_t i = 0; shard->entries != NULL && i <= shard->mask;) {
+    for (uint32_t i = 0; i < shard->slots;) {
         const struct block_entry *entry = &shard->entries[i];
 
         if (entry->key.high != 0 && now_s - entry->touched_s > age_s) {

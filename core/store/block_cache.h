@@ -41,7 +41,7 @@ struct block_entry {
 struct block_shard {
     struct lock leaf_lock; /* guards all of it */
     struct block_entry *entries;
-    uint32_t mask;
+    uint32_t slots;
     uint32_t used;
     uint32_t hand;
 };
@@ -49,7 +49,7 @@ struct block_shard {
 struct block_cache {
     struct block_shard shards[BLOCK_CACHE_SHARDS];
     uint8_t secret[BLOCK_CACHE_SECRET_BYTES]; /* immutable after init */
-    uint32_t max_slots;                       /* a shard's; a power of two */
+    uint32_t max_slots;                       /* a shard's */
     uint64_t bytes;                           /* atomic */
 };
 

@@ -11,7 +11,8 @@
 #include "base/mem.h"
 #include "store/folder.h"
 
-#define BATCH_BYTES ((size_t)4 << 20)
+/* A batch is in memory three times: ours, LevelDB's, and in its table of new keys. */
+#define BATCH_BYTES ((size_t)512 << 10)
 #define IDLE_NS ((int64_t)500 * 1000 * 1000)
 
 struct index_write {

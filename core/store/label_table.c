@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "store/label_table_impl.h"
 
-#define SEGMENT_COUNT ((size_t)1 << 16)
+#define SEGMENT_COUNT ((size_t)1 << 18)
 #define FIRST_SLOTS 64
 
 static uint32_t hash_label(const char *name, size_t name_len, const char *value, size_t value_len)

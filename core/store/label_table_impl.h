@@ -4,7 +4,7 @@
 
 #include "store/label_table.h"
 
-#define PAIRS_PER_SEGMENT 1024
+#define PAIRS_PER_SEGMENT 256
 
 /* Texts are immutable while referenced; the rest is guarded by the shard's lock. */
 struct label_pair {
@@ -15,9 +15,9 @@ struct label_pair {
     uint32_t references; /* 0: the id is free or on its way there */
     uint32_t at_in_name; /* guarded by the names' lock */
     struct id_set set;
-    uint32_t written; /* size of the set when it was last written */
-    uint32_t changes; /* since then */
-    bool due;         /* in the shard's list of changed pairs */
+    uint32_t written;      /* size of the set when it was last written */
+    uint32_t changes : 31; /* since then */
+    bool due : 1;          /* in the shard's list of changed pairs */
 };
 
 /* The text is immutable; the rest is guarded by the names' lock. */

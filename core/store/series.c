@@ -44,14 +44,8 @@ static struct chunk_writer writer_for(struct head_owner *owner, int default_enco
 static void *resize_head(void *ctx, void *old, size_t old_bytes, size_t new_bytes)
 {
     struct head_owner *owner = ctx;
-    void *bytes = NULL;
 
-    if (new_bytes != 0)
-        bytes = slab_alloc(owner->pool, series_group(owner->series->fp), new_bytes);
-    if (old != NULL && bytes != NULL)
-        memcpy(bytes, old, TIDE_MIN(old_bytes, new_bytes));
-    slab_free(owner->pool, old, old_bytes);
-    return bytes;
+    return extent_resize(owner->pool, series_group(owner->series->fp), old, old_bytes, new_bytes);
 }
 
 static void take_complete(void *ctx, const struct chunk_complete *complete)

@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 
-#define SLAB_BYTES ((size_t)64 * 1024)
 #define REGION_SLABS ((size_t)64)
 #define HEADER_BYTES ((size_t)64)
 
@@ -21,8 +20,9 @@ struct slab {
     bool listed; /* in its group's list of slabs with room */
 };
 
-static const uint16_t class_bytes[SLAB_CLASSES] = {16,  32,  48,  64,  96,  128,  160, 192,
-                                                   256, 320, 384, 512, 768, 1024, 1088};
+/* 176 is a series, 1056 a complete chunk. */
+static const uint16_t class_bytes[SLAB_CLASSES] = {16,  32,  48,  64,  96,  128, 160,  176,
+                                                   192, 256, 320, 384, 512, 768, 1024, 1056};
 
 static size_t class_of(size_t size)
 {
@@ -43,8 +43,10 @@ size_t slab_rounded(size_t size)
 void slab_pool_init(struct slab_pool *pool)
 {
     *pool = (struct slab_pool){0};
-    for (size_t i = 0; i < SLAB_GROUPS; i++)
+    for (size_t i = 0; i < SLAB_GROUPS; i++) {
         lock_init(&pool->groups[i].leaf_lock);
+        lock_init(&pool->extents[i].leaf_lock);
+    }
     lock_init(&pool->free_lock);
 }
 
@@ -53,8 +55,10 @@ void slab_pool_destroy(struct slab_pool *pool)
     for (size_t i = 0; i < pool->region_count; i++)
         munmap(pool->regions[i], (REGION_SLABS + 1) * SLAB_BYTES);
     mem_free(pool->regions);
-    for (size_t i = 0; i < SLAB_GROUPS; i++)
+    for (size_t i = 0; i < SLAB_GROUPS; i++) {
         lock_destroy(&pool->groups[i].leaf_lock);
+        lock_destroy(&pool->extents[i].leaf_lock);
+    }
     lock_destroy(&pool->free_lock);
     *pool = (struct slab_pool){0};
 }
@@ -76,7 +80,7 @@ static void map_region(struct slab_pool *pool)
     pool->fresh_slabs = REGION_SLABS;
 }
 
-static struct slab *take_slab(struct slab_pool *pool, uint32_t group, size_t class)
+void *slab_pool_take(struct slab_pool *pool)
 {
     struct slab *slab;
 
@@ -93,23 +97,31 @@ static struct slab *take_slab(struct slab_pool *pool, uint32_t group, size_t cla
     }
     lock_release(&pool->free_lock);
     __atomic_add_fetch(&pool->slab_count, 1, __ATOMIC_RELAXED);
-    *slab = (struct slab){
-        .group = group,
-        .class = (uint16_t) class,
-        .capacity = (uint16_t)((SLAB_BYTES - HEADER_BYTES) / class_bytes[class]),
-    };
     return slab;
 }
 
-/* Returns an empty slab; its pages behind the first go back to the system. */
-static void give_slab(struct slab_pool *pool, struct slab *slab)
+void slab_pool_give(struct slab_pool *pool, void *returned)
 {
+    struct slab *slab = returned;
+
     madvise((uint8_t *)slab + 4096, SLAB_BYTES - 4096, MADV_DONTNEED);
     lock_acquire(&pool->free_lock);
     slab->next = pool->free_list;
     pool->free_list = slab;
     lock_release(&pool->free_lock);
     __atomic_sub_fetch(&pool->slab_count, 1, __ATOMIC_RELAXED);
+}
+
+static struct slab *take_slab(struct slab_pool *pool, uint32_t group, size_t class)
+{
+    struct slab *slab = slab_pool_take(pool);
+
+    *slab = (struct slab){
+        .group = group,
+        .class = (uint16_t) class,
+        .capacity = (uint16_t)((SLAB_BYTES - HEADER_BYTES) / class_bytes[class]),
+    };
+    return slab;
 }
 
 static void list_add(struct slab_group *group, struct slab *slab)
@@ -192,7 +204,7 @@ void slab_free(struct slab_pool *pool, void *object, size_t size)
         list_remove(group, slab);
     lock_release(&group->leaf_lock);
     if (empty)
-        give_slab(pool, slab);
+        slab_pool_give(pool, slab);
 }
 
 uint64_t slab_pool_bytes(const struct slab_pool *pool)

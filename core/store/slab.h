@@ -9,12 +9,16 @@
 
 #include "base/base.h"
 
+struct slab_pool;
+
 #ifndef TIDE_CDEF
 
 #include "base/thread.h"
+#include "store/extent.h"
 
+#define SLAB_BYTES ((size_t)64 * 1024)
 #define SLAB_GROUPS 4
-#define SLAB_CLASSES 15
+#define SLAB_CLASSES 16
 
 struct slab;
 
@@ -25,6 +29,7 @@ struct slab_group {
 
 struct slab_pool {
     struct slab_group groups[SLAB_GROUPS];
+    struct extent_group extents[SLAB_GROUPS];
     struct lock free_lock;  /* guards the members up to the counters; taken inside a group's lock */
     struct slab *free_list; /* empty slabs of no class */
     void **regions;         /* as mapped */
@@ -36,17 +41,22 @@ struct slab_pool {
     uint64_t large_bytes; /* atomic; objects over the largest class */
 };
 
-void slab_pool_init(struct slab_pool *pool);
-/** Unmaps everything, objects or not (large ones must have been freed). */
-void slab_pool_destroy(struct slab_pool *pool);
 /** Not cleared, 16-byte aligned; never NULL. `group` is taken modulo SLAB_GROUPS. */
 void *slab_alloc(struct slab_pool *pool, uint32_t group, size_t size);
 /** `size` as it was asked for. Takes NULL. */
 void slab_free(struct slab_pool *pool, void *object, size_t size);
 /** What slab_alloc really takes for `size`: grow within it without a new object. */
 size_t slab_rounded(size_t size);
+/** A whole slab, aligned to SLAB_BYTES, its content unknown; for extent.c. */
+void *slab_pool_take(struct slab_pool *pool);
+/** Gives it back; its pages behind the first go to the system. */
+void slab_pool_give(struct slab_pool *pool, void *slab);
+#endif
+
+void slab_pool_init(struct slab_pool *pool);
+/** Unmaps everything, objects or not (large ones must have been freed). */
+void slab_pool_destroy(struct slab_pool *pool);
 /** All memory of the pool. */
 uint64_t slab_pool_bytes(const struct slab_pool *pool);
 
-#endif
 #endif

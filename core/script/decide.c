@@ -230,7 +230,11 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
     }
     end(state);
     return (struct retention_verdict){
-        .keep_ms = call.keep_ms, .valid_until_ms = valid_until(state, valid_ms), .rule = decided};
+        .keep_ms = call.keep_ms,
+        .valid_until_ms = valid_until(state, valid_ms),
+        .rule = decided,
+        .rules = ruleset_retention(set),
+    };
 }
 
 /* --- admit ---------------------------------------------------------------------------------------
@@ -385,6 +389,15 @@ static void event(void *ctx, enum store_event_kind kind, const struct labels *la
     events_put(book->events, &put);
 }
 
+static uint64_t retention_rules(void *ctx)
+{
+    struct ruleset *set = rulebook_take_rules(ctx);
+    uint64_t name = ruleset_retention(set);
+
+    ruleset_unref(set);
+    return name;
+}
+
 static uint64_t version(void *ctx)
 {
     return rulebook_version(ctx);
@@ -398,5 +411,6 @@ void decide_fill(struct policy *policy, struct rulebook *book)
                               .quarantine = quarantine,
                               .event = event,
                               .event_wanted = event_wanted,
+                              .retention_rules = retention_rules,
                               .version = version};
 }

@@ -66,6 +66,7 @@ struct store_counters {
     uint64_t checkpointing;     /* 1 while one is written */
     uint64_t checkpoint_ns;     /* that the last one took */
     uint64_t checkpoint_bytes;  /* size of the last one */
+    uint64_t verdict_bytes;     /* of answers of rules that are remembered */
     uint64_t rushed;            /* 1 while over 80 % of memory_target */
 };
 

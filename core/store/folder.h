@@ -17,6 +17,7 @@
 #include "store/audit.h"
 #include "store/clock_guard.h"
 #include "store/engine.h"
+#include "store/verdicts.h"
 
 /* clock_guard.c. */
 struct clock_guard {
@@ -79,6 +80,9 @@ struct folder {
     unsigned sync_failures;
     struct clock_guard guard;
     struct audit_pass pass;
+    struct verdicts verdicts;
+    int64_t pass_now_ms; /* duty_begin: wall clock */
+    bool pass_asks;      /* there are rules of retention in force */
     int64_t trash_looked_mono_ns;
 
     struct lock audit_lock;              /* guards audit.jsonl */

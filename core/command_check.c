@@ -18,7 +18,7 @@ int command_check(int argc, char **argv)
     if (arguments_load_config(&arguments, &config) != 0)
         return EXIT_FOUND;
     if (config.scripts[0] != '\0')
-        problems = rulebook_check(config.scripts, &text, &err);
+        problems = rulebook_check(config.scripts, config.query.lookback_ms, &text, &err);
     if (problems == -1)
         fprintf(stderr, "tidemark: %s\n", err.text);
     else

@@ -16,6 +16,7 @@ struct check {
     struct binding binding;
     struct ruleset *set;
     const struct script_file *current; /* that is being loaded */
+    int64_t lookback_ms;
     struct buf *out;
     int problems;
 };
@@ -72,6 +73,7 @@ static void check_run(lua_State *L, void *ctx)
     struct check *check = ctx;
     struct ruleset *set = check->set;
     bool loads = true;
+    int problems;
 
     binding_open_raises(L, &check->binding);
     for (size_t i = 0; i < set->library_count; i++)
@@ -85,11 +87,17 @@ static void check_run(lua_State *L, void *ctx)
     lua_getfield(L, -1, "rules");
     lua_call(L, 0, 1);
     add_problems_raises(L, check);
+    problems = check->problems;
+    lua_getfield(L, -2, "warnings");
+    lua_pushnumber(L, (double)check->lookback_ms);
+    lua_call(L, 1, 1);
+    add_problems_raises(L, check);
+    check->problems = problems; /* warnings are none */
 }
 
-int rulebook_check(const char *folder, struct buf *out, struct error *err)
+int rulebook_check(const char *folder, int64_t lookback_ms, struct buf *out, struct error *err)
 {
-    struct check check = {.set = ruleset_read(folder, err), .out = out};
+    struct check check = {.set = ruleset_read(folder, err), .out = out, .lookback_ms = lookback_ms};
     struct sandbox *sandbox;
 
     if (check.set == NULL)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "script/downsample_rules.h"
 #include "script/rulebook.h"
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
@@ -162,20 +163,20 @@ static int call_rule(struct call *call, struct error *err)
     return script_state_call(call->state, call->rule, call_run, call, err);
 }
 
-static void begin(struct script_state *state, const struct series_view *series,
-                  struct labels_builder *builder)
+void decision_begin(struct script_state *state, const struct series_view *series,
+                    struct labels_builder *builder)
 {
     arena_reset(&state->binding.scratch);
     state->binding.decision = (struct decision){.series = series, .builder = builder};
 }
 
-static void end(struct script_state *state)
+void decision_end(struct script_state *state)
 {
     state->binding.decision.series = NULL;
     state->binding.decision.builder = NULL;
 }
 
-static bool rule_matches(const struct rule *rule, const struct series_view *series)
+bool rule_matches(const struct rule *rule, const struct series_view *series)
 {
     return rule->matcher_count == 0 ||
            (series->labels != NULL &&
@@ -204,7 +205,7 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
     const char *decided = NULL;
     struct error err;
 
-    begin(state, series, NULL);
+    decision_begin(state, series, NULL);
     for (size_t i = 0; i < set->hook_count[RULE_RETENTION] && !call.answered; i++) {
         const struct rule *rule = set->by_hook[RULE_RETENTION][i];
 
@@ -228,13 +229,9 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
             call.valid_ms = state->binding.decision.moving ? MOVING_VALID_MS : RETENTION_FOREVER;
         valid_ms = TIDE_MIN(valid_ms, call.valid_ms);
     }
-    end(state);
+    decision_end(state);
     return (struct retention_verdict){
-        .keep_ms = call.keep_ms,
-        .valid_until_ms = valid_until(state, valid_ms),
-        .rule = decided,
-        .rules = ruleset_retention(set),
-    };
+        .keep_ms = call.keep_ms, .valid_until_ms = valid_until(state, valid_ms), .rule = decided};
 }
 
 /* --- admit ---------------------------------------------------------------------------------------
@@ -306,7 +303,7 @@ static enum admit_verdict admit(void *ctx, struct labels_builder *labels, char *
 
     if (set->hook_count[RULE_ADMIT] == 0)
         return ADMIT_AS_IS;
-    begin(state, &series, labels);
+    decision_begin(state, &series, labels);
     for (size_t i = 0; i < set->hook_count[RULE_ADMIT]; i++) {
         struct call call = {.state = state, .rule = set->by_hook[RULE_ADMIT][i]};
         struct snapshot snapshot;
@@ -329,7 +326,7 @@ static enum admit_verdict admit(void *ctx, struct labels_builder *labels, char *
     }
     if (verdict == ADMIT_AS_IS && state->binding.decision.changed)
         verdict = ADMIT_CHANGED;
-    end(state);
+    decision_end(state);
     return verdict;
 }
 
@@ -348,7 +345,7 @@ static enum damage_verdict quarantine(void *ctx, const struct series_view *serie
 
     if (series == NULL)
         series = &unknown;
-    begin(state, series, NULL);
+    decision_begin(state, series, NULL);
     for (size_t i = 0; i < set->hook_count[RULE_QUARANTINE] && !call.answered; i++) {
         call.rule = set->by_hook[RULE_QUARANTINE][i];
         if (!rule_matches(call.rule, series))
@@ -358,7 +355,7 @@ static enum damage_verdict quarantine(void *ctx, const struct series_view *serie
             break;
         }
     }
-    end(state);
+    decision_end(state);
     return call.verdict;
 }
 
@@ -389,15 +386,6 @@ static void event(void *ctx, enum store_event_kind kind, const struct labels *la
     events_put(book->events, &put);
 }
 
-static uint64_t retention_rules(void *ctx)
-{
-    struct ruleset *set = rulebook_take_rules(ctx);
-    uint64_t name = ruleset_retention(set);
-
-    ruleset_unref(set);
-    return name;
-}
-
 static uint64_t version(void *ctx)
 {
     return rulebook_version(ctx);
@@ -407,10 +395,12 @@ void decide_fill(struct policy *policy, struct rulebook *book)
 {
     *policy = (struct policy){.ctx = book,
                               .retention_of = retention_of,
+                              .downsamples = downsamples,
+                              .downsample_of = downsample_of,
+                              .downsample_window = downsample_window,
                               .admit = admit,
                               .quarantine = quarantine,
                               .event = event,
                               .event_wanted = event_wanted,
-                              .retention_rules = retention_rules,
                               .version = version};
 }

@@ -22,11 +22,10 @@ struct function_call {
     double result;
 };
 
-/* The state's two columns, pointed at the window. */
-static void push_window_raises(lua_State *L, const struct function_call *call)
+void functions_push_window_raises(lua_State *L, struct script_state *state, const int64_t *times_ms,
+                                  const double *values, size_t len)
 {
-    struct script_state *state = call->state;
-    struct lua_column *times, *values;
+    struct lua_column *times, *column;
 
     if (state->times_ref == 0) {
         columns_push_borrowed_raises(L);
@@ -37,11 +36,9 @@ static void push_window_raises(lua_State *L, const struct function_call *call)
     lua_rawgeti(L, LUA_REGISTRYINDEX, state->times_ref);
     times = lua_touserdata(L, -1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, state->values_ref);
-    values = lua_touserdata(L, -1);
-    *times = (struct lua_column){
-        .times_ms = call->times_ms, .len = call->len, .era = state->binding.era};
-    *values =
-        (struct lua_column){.values = call->values, .len = call->len, .era = state->binding.era};
+    column = lua_touserdata(L, -1);
+    *times = (struct lua_column){.times_ms = times_ms, .len = len, .era = state->binding.era};
+    *column = (struct lua_column){.values = values, .len = len, .era = state->binding.era};
 }
 
 static void call_run(lua_State *L, void *ctx)
@@ -51,7 +48,7 @@ static void call_run(lua_State *L, void *ctx)
 
     script_state_push_raises(L, call->state, call->rule);
     if (call->row->args[0] == EXPR_TYPE_RANGE) {
-        push_window_raises(L, call);
+        functions_push_window_raises(L, call->state, call->times_ms, call->values, call->len);
         args += 2;
     } else {
         lua_pushnumber(L, call->values[0]);

@@ -27,4 +27,13 @@ struct rule_functions {
 void rule_functions_begin(struct rule_functions *functions, struct rulebook *book);
 void rule_functions_end(struct rule_functions *functions);
 
+#ifndef TIDE_CDEF
+struct lua_State;
+struct script_state;
+/** Pushes the state's two columns, pointed at numbers that are there until its binding's era rises.
+ */
+void functions_push_window_raises(struct lua_State *L, struct script_state *state,
+                                  const int64_t *times_ms, const double *values, size_t len);
+#endif
+
 #endif

@@ -78,10 +78,13 @@ void rulebook_describe(struct rulebook *book, struct buf *out);
 
 /**
  * Loads a folder for its mistakes only (`tidemark check`): syntax, names that do not exist, rules
- * that are never asked. Appends a line for each, with file and line.
+ * that are never asked. Appends a line for each, with file and line; likewise one that begins with
+ * "warning: " for each rule that may not be what was wanted.
  *
- * @return how many there are (0: fine), or -1 with err: IO (no such folder)
+ * @param lookback_ms  query.lookback: rules that leave samples further apart are warned of
+ * @return how many mistakes there are (0: fine), or -1 with err: IO (no such folder)
  */
-TIDE_NODISCARD int rulebook_check(const char *folder, struct buf *out, struct error *err);
+TIDE_NODISCARD int rulebook_check(const char *folder, int64_t lookback_ms, struct buf *out,
+                                  struct error *err);
 
 #endif

@@ -88,6 +88,13 @@ void script_state_push_raises(struct lua_State *L, const struct script_state *st
 /** The rules in force, as an owned reference. */
 struct ruleset *rulebook_take_rules(struct rulebook *book);
 
+/** decide.c: from here to the end rules can read `series`, or set the labels of `builder`. */
+void decision_begin(struct script_state *state, const struct series_view *series,
+                    struct labels_builder *builder);
+void decision_end(struct script_state *state);
+/** Whether the rule's matchers accept the series. */
+bool rule_matches(const struct rule *rule, const struct series_view *series);
+
 /** decide.c: the answers, with the rulebook as context. */
 void decide_fill(struct policy *policy, struct rulebook *book);
 

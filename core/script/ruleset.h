@@ -26,6 +26,7 @@ enum rule_hook {
     RULE_ALERT,
     RULE_ON,
     RULE_COMMAND,
+    RULE_DOWNSAMPLE,
     RULE_HOOKS
 };
 
@@ -46,11 +47,14 @@ struct rule {
     size_t matcher_count;
     int64_t keep_ms; /* retention without a function: the answer (RETENTION_FOREVER); else 0 */
     bool has_function;
-    int64_t every_ms;         /* every, record, alert */
+    bool asks_match;          /* downsample: a function decides which series */
+    int64_t after_ms;         /* downsample: age */
+    int64_t every_ms;         /* every, record, alert; downsample: a window's width */
     int64_t hold_ms;          /* alert: how long it is pending */
     int64_t keep_firing_ms;   /* alert: how long it goes on without a reason */
     char *text;               /* record, alert: the query; on: the event; func: "range,scalar";
-                                 command: its help; else NULL */
+                                 command: its help; downsample: "last" ..., "function";
+                                 else NULL */
     char *metric;             /* record: the name; else NULL */
     struct rule_pair *labels; /* record, alert: added; result: the names that may change */
     size_t label_count;
@@ -68,7 +72,6 @@ struct script_file {
 struct ruleset {
     int references; /* atomic */
     uint64_t version;
-    uint64_t source_hash;      /* of all files, with their names */
     struct script_file *files; /* in order of name */
     size_t file_count;
     struct script_file *libraries;
@@ -92,9 +95,6 @@ struct ruleset *ruleset_ref(struct ruleset *set);
 void ruleset_unref(struct ruleset *set);
 /** NULL when lib/ has no such file. */
 const struct script_file *ruleset_library(const struct ruleset *set, const char *name);
-/** Names the set's retention: a hash of all sources, for a rule may use any; 0 without such rules.
- */
-uint64_t ruleset_retention(const struct ruleset *set);
 /** The place of a rule in its set. */
 size_t ruleset_index(const struct ruleset *set, const struct rule *rule);
 

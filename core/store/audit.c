@@ -161,9 +161,9 @@ static struct removal *find_rule(struct audit_pass *pass, const char *by)
     return &pass->rules[pass->count++];
 }
 
-void audit_pass_add(struct store *store, const char *by, const struct removal *dropped)
+static void pass_add(struct store *store, struct audit_pass *pass, const char *by,
+                     const struct removal *dropped)
 {
-    struct audit_pass *pass = &store->folder->pass;
     struct removal *rule;
 
     if (pass->count == 0)
@@ -179,15 +179,29 @@ void audit_pass_add(struct store *store, const char *by, const struct removal *d
     rule->to_ms = TIDE_MAX(rule->to_ms, dropped->to_ms);
 }
 
-void audit_pass_flush(struct store *store, bool now)
+void audit_pass_add(struct store *store, const char *by, const struct removal *dropped)
 {
-    struct audit_pass *pass = &store->folder->pass;
+    pass_add(store, &store->folder->pass, by, dropped);
+}
 
+void audit_thin_add(struct store *store, const char *by, const struct removal *removed)
+{
+    pass_add(store, &store->folder->thin_pass, by, removed);
+}
+
+static void pass_flush(struct store *store, struct audit_pass *pass, const char *action, bool now)
+{
     if (pass->count == 0 || (!now && clock_mono_ns(store->clock) - pass->began_mono_ns < PASS_NS))
         return;
     for (size_t i = 0; i < pass->count; i++) {
         pass->rules[i].time_ms = clock_wall_ms(store->clock);
-        audit_write(store, "retention", &pass->rules[i]);
+        audit_write(store, action, &pass->rules[i]);
     }
     pass->count = 0;
+}
+
+void audit_pass_flush(struct store *store, bool now)
+{
+    pass_flush(store, &store->folder->pass, "retention", now);
+    pass_flush(store, &store->folder->thin_pass, "downsample", now);
 }

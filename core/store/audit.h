@@ -40,10 +40,11 @@ struct store;
 void removal_put_json(struct buf *out, const char *action, const struct removal *removal);
 /** Reads what removal_put_json wrote (its numbers and `by`); false: it is not that. */
 bool removal_parse_json(const char *text, struct removal *removal);
-/** Adds a line. `action`: "delete", "undelete", "expire", "retention", "damage". */
+/** Adds a line. `action`: "delete", "undelete", "expire", "retention", "damage", "downsample". */
 void audit_write(struct store *store, const char *action, const struct removal *removal);
 
-/* --- passes of retention: one line for each rule, not for each chunk ----------------------------
+/* --- passes of maintenance: one line for each rule, not for each chunk
+ * ----------------------------
  */
 
 #define AUDIT_RULES 32
@@ -57,6 +58,8 @@ struct audit_pass {
 
 /** Adds chunks that a rule dropped. */
 void audit_pass_add(struct store *store, const char *by, const struct removal *dropped);
+/** The same for samples that a rule thinned out. */
+void audit_thin_add(struct store *store, const char *by, const struct removal *removed);
 /** Writes the lines of what was gathered, if `now` or for an hour. */
 void audit_pass_flush(struct store *store, bool now);
 

@@ -369,6 +369,7 @@ int checkpoint_write(struct store *store, struct error *err)
     struct capture capture = {0};
     struct log_checkpoint log;
     struct volume_stat stat = {0};
+    struct error problem;
     size_t unarchived;
     int result;
 
@@ -388,6 +389,9 @@ int checkpoint_write(struct store *store, struct error *err)
         result = log_checkpoint_end(store, &log, err);
     if (result == 0)
         result = forget_unarchived(store, unarchived, err);
+    if (result == 0 && downsample_save(store, &problem) != 0)
+        log_warn("what was downsampled will be found again by reading", "problem=\"%s\"",
+                 problem.text);
     folder->checkpoint_mono_ns = clock_mono_ns(store->clock);
     folder->checkpoint_took_ns = folder->checkpoint_mono_ns - begin_ns;
     gauge_put(&store->counters.checkpointing, 0);

@@ -52,6 +52,7 @@ struct store_counters {
     struct counter deleted_samples; /* on request */
     struct counter undeleted_samples;
     struct counter dropped_samples; /* by age */
+    struct counter thinned_samples; /* by rules that downsample */
     struct counter trash_expired;
     struct counter snapshots;
     struct counter snapshots_failed;
@@ -66,7 +67,6 @@ struct store_counters {
     uint64_t checkpointing;     /* 1 while one is written */
     uint64_t checkpoint_ns;     /* that the last one took */
     uint64_t checkpoint_bytes;  /* size of the last one */
-    uint64_t verdict_bytes;     /* of answers of rules that are remembered */
     uint64_t rushed;            /* 1 while over 80 % of memory_target */
 };
 

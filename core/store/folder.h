@@ -16,8 +16,8 @@
 #include "disk/volume.h"
 #include "store/audit.h"
 #include "store/clock_guard.h"
+#include "store/downsample.h"
 #include "store/engine.h"
-#include "store/verdicts.h"
 
 /* clock_guard.c. */
 struct clock_guard {
@@ -80,9 +80,8 @@ struct folder {
     unsigned sync_failures;
     struct clock_guard guard;
     struct audit_pass pass;
-    struct verdicts verdicts;
-    int64_t pass_now_ms; /* duty_begin: wall clock */
-    bool pass_asks;      /* there are rules of retention in force */
+    struct audit_pass thin_pass;
+    struct done_table done;
     int64_t trash_looked_mono_ns;
 
     struct lock audit_lock;              /* guards audit.jsonl */

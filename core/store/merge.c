@@ -5,6 +5,7 @@
  * they lie over what is read, old file or new: applied twice they say the same. */
 #include "base/logger.h"
 #include "base/mem.h"
+#include "store/downsample.h"
 #include "store/folder.h"
 #include "store/log.h"
 #include "store/merge_file.h"
@@ -15,6 +16,7 @@
 
 struct merge_item {
     struct file_merge file;
+    struct thin_job *thin; /* NULL: edits are merged */
     bool failed;
     bool uncertain; /* its new file may have taken the name though that was said to have failed */
 };
@@ -99,6 +101,45 @@ bool series_is_empty(const struct series *series)
            series->edits == NULL;
 }
 
+/* Of an archived series: where it begins. */
+static void settle_archived(struct store *store, struct stripe *stripe, struct series *series,
+                            const struct file_merge *file) TIDE_NO_LOCK_CHECK
+{
+    struct archive_batch batch = {0};
+    struct error problem;
+
+    series->first_ms = file->first_ms;
+    series->first_known = true;
+    archive_put_range(&batch, series->fp, series->first_ms, series->last_ms);
+    lock_release(&stripe->stripe_lock);
+    if (archive_write(store->folder->archive, &batch, false, &problem) != 0)
+        log_warn("a time range could not be updated", "fp=%016" PRIx64 " problem=\"%s\"", file->fp,
+                 problem.text);
+    archive_batch_destroy(&batch);
+}
+
+/* One that was thinned out. Under its stripe, which it releases. */
+static void settle_thinned(struct store *store, struct stripe *stripe, struct series *series,
+                           struct merge_item *item) TIDE_NO_LOCK_CHECK
+{
+    struct file_merge *file = &item->file;
+    bool changed = !item->failed && file->result == MERGE_REPLACE && !file->dry;
+
+    series->busy = false;
+    item->thin->end = item->failed ? THIN_FAILED : THIN_DONE;
+    if (changed && series->archived) {
+        settle_archived(store, stripe, series, file);
+        return;
+    }
+    if (changed) {
+        settle_chunks(store, series, file);
+        series->first_ms = TIDE_MIN(series->first_ms, edits_first_ms(series));
+    }
+    if (item->uncertain && !series->archived)
+        forget_file(store, series);
+    lock_release(&stripe->stripe_lock);
+}
+
 /* Under its stripe, which it releases. */
 static void settle_series(struct store *store, struct stripe *stripe, struct series *series,
                           struct merge_item *item) TIDE_NO_LOCK_CHECK
@@ -115,6 +156,8 @@ static void settle_series(struct store *store, struct stripe *stripe, struct ser
     edits_end_merge(store, series, !item->failed);
     if (!item->failed && file->result != MERGE_EQUAL)
         series->first_ms = TIDE_MIN(series->first_ms, edits_first_ms(series));
+    if (!item->failed && file->edits.put_count != 0)
+        downsample_note_late(store, series->fp, file->edits.puts[0].time_ms);
     if (series_is_empty(series)) {
         (void)!purge_series(store, stripe, series);
         return;
@@ -128,8 +171,13 @@ static void report_failure(struct store *store, struct merge_item *item, struct 
     struct series *series;
 
     item->failed = true;
+    if (item->file.dry)
+        return;
+    if (item->thin != NULL && err->code != ERR_IO && err->code != ERR_CORRUPT)
+        return; /* a rule's failure, which is counted and logged there */
     counter_add(&store->counters.merge_errors, 1);
-    log_warn_limited("late samples could not be merged: they stay in memory",
+    log_warn_limited(item->thin != NULL ? "a series could not be downsampled: it stays as it is"
+                                        : "late samples could not be merged: they stay in memory",
                      "fp=%016" PRIx64 " problem=\"%s\"", item->file.fp, err->text);
     if (err->code != ERR_CORRUPT)
         return;
@@ -148,8 +196,16 @@ static void settle(struct store *store, struct merge_work *work)
         struct stripe *stripe;
         struct series *series = lock_fp(store, item->file.fp, &stripe);
 
-        if (series != NULL)
+        if (series != NULL && item->thin != NULL)
+            settle_thinned(store, stripe, series, item);
+        else if (series != NULL)
             settle_series(store, stripe, series, item);
+        if (item->thin != NULL) {
+            item->thin->chunks_before = item->file.record_count - item->file.skip;
+            item->thin->chunks_after = item->file.written;
+            item->thin->changed = !item->failed && item->file.result == MERGE_REPLACE;
+            item->thin->postponed = item->file.postponed;
+        }
         work->failed += item->failed;
         file_merge_destroy(&item->file);
     }
@@ -177,7 +233,7 @@ static size_t write_all(struct store *store, struct merge_work *work, struct err
         if (file_merge_write(&item->file, store, err) != 0)
             report_failure(store, item, err);
         else
-            changed += item->file.result != MERGE_EQUAL;
+            changed += item->file.result != MERGE_EQUAL && !item->file.dry;
     }
     return changed;
 }
@@ -324,6 +380,64 @@ int merge_series(struct store *store, const uint64_t *fps, size_t count, struct 
             run_work(store, work, err);
         result = work->failed == 0 ? 0 : -1;
     }
+    mem_free(work);
+    return result;
+}
+
+/* --- thinning out
+ * --------------------------------------------------------------------------------- */
+
+/* Under its stripe. Edits stay where they are, over what is read. */
+static void take_thin(struct store *store, struct series *series, struct thin_job *job,
+                      struct merge_work *work)
+{
+    struct file_merge *file = &work->items[work->count].file;
+    uint32_t pinned = series->archived ? 0 : series->persisted;
+
+    if (series->broken || series->busy || (!series->archived && series->file_chunks == 0))
+        return;
+    job->reducer.tiers = job->tiers;
+    job->reducer.tier_count = job->tier_count;
+    job->reducer.policy = job->policy;
+    *file = (struct file_merge){
+        .fp = series->fp,
+        .expected = series->archived ? FILE_CHUNKS_UNKNOWN : series->file_chunks,
+        .pinned = mem_alloc((pinned + 1) * sizeof(struct full_chunk *)),
+        .pinned_count = pinned,
+        .store = store,
+        .reducer = &job->reducer,
+        .least_share = job->least_share,
+        .skip = job->skip,
+        .dry = job->dry,
+    };
+    for (uint32_t i = 0; i < pinned; i++)
+        file->pinned[i] = full_chunk_ref(series->chunks[i]);
+    series->busy = true;
+    work->items[work->count++].thin = job;
+}
+
+int merge_thin(struct store *store, struct thin_job *jobs, size_t count, struct error *err)
+{
+    struct merge_work *work = mem_zalloc(1, sizeof(*work));
+    int result = 0;
+
+    TIDE_ASSERT(count <= ROUND_SERIES);
+    for (size_t i = 0; i < count; i++) {
+        struct stripe *stripe;
+        struct series *series = lock_fp(store, jobs[i].fp, &stripe);
+
+        if (series == NULL)
+            continue;
+        take_thin(store, series, &jobs[i], work);
+        lock_release(&stripe->stripe_lock);
+    }
+    err->code = ERR_NONE;
+    if (work->count != 0) {
+        (void)change_files(store, work, err);
+        settle(store, work);
+    }
+    if (err->code == ERR_IO)
+        result = -1;
     mem_free(work);
     return result;
 }

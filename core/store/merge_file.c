@@ -1,6 +1,7 @@
 /* merge_file.c - see merge_file.h. */
 #include "store/merge_file.h"
 
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "store/folder.h"
 
@@ -42,7 +43,8 @@ static int flush_copies(struct file_merge *merge, struct error *err)
         if (is_pinned(merge, i))
             push_tail(merge, merge->pinned[i + merge->pinned_count - merge->record_count]);
     }
-    if (merge->writer->copy(merge->writer, name, merge->copy_from * SERIES_RECORD_BYTES,
+    if (!merge->dry &&
+        merge->writer->copy(merge->writer, name, merge->copy_from * SERIES_RECORD_BYTES,
                             merge->copy_count * SERIES_RECORD_BYTES, err) != 0)
         return -1;
     merge->copy_count = 0;
@@ -63,7 +65,7 @@ static int flush_chunks(struct file_merge *merge, struct error *err)
         note_written(merge, chunk->first_ms);
         if (pinned && merge->pinned_count != 0)
             push_tail(merge, built->chunks[i]);
-        if (series_records_write(merge->writer, &out, 1, err) != 0)
+        if (!merge->dry && series_records_write(merge->writer, &out, 1, err) != 0)
             return -1;
     }
     series_drop_chunks(&merge->store->pool, built, built->chunk_count);
@@ -76,17 +78,26 @@ static int close_encoder(struct file_merge *merge, struct error *err)
     return flush_chunks(merge, err);
 }
 
+static int begin_encoding(struct file_merge *merge, struct error *err)
+{
+    struct volume *volume = merge->store->folder->volume;
+    char name[SERIES_FILE_NAME_BYTES];
+
+    if (merge->encoding)
+        return 0;
+    series_file_name(name, merge->fp);
+    if (!merge->dry)
+        merge->writer = volume->replace(volume, name, err);
+    merge->encoding = merge->dry || merge->writer != NULL;
+    return merge->encoding ? 0 : -1;
+}
+
 static int add_samples(struct file_merge *merge, const struct columns *samples, struct error *err)
 {
     struct store *store = merge->store;
-    char name[SERIES_FILE_NAME_BYTES];
 
-    if (merge->writer == NULL) {
-        series_file_name(name, merge->fp);
-        merge->writer = store->folder->volume->replace(store->folder->volume, name, err);
-        if (merge->writer == NULL)
-            return -1;
-    }
+    if (begin_encoding(merge, err) != 0)
+        return -1;
     if (flush_copies(merge, err) != 0)
         return -1;
     for (size_t i = 0; i < samples->len; i++) {
@@ -99,26 +110,79 @@ static int add_samples(struct file_merge *merge, const struct columns *samples, 
     return 0;
 }
 
+/* What the reducer has settled goes into the new file. */
+static int add_reduced(struct file_merge *merge, struct error *err)
+{
+    struct columns *out = &merge->reducer->out;
+
+    if (out->len != 0 && add_samples(merge, out, err) != 0)
+        return -1;
+    out->len = 0;
+    return 0;
+}
+
+/* Nothing more comes into the window that is open. */
+static int end_window(struct file_merge *merge, struct error *err)
+{
+    if (merge->reducer == NULL)
+        return 0;
+    return reducer_finish(merge->reducer, err) == 0 ? add_reduced(merge, err) : -1;
+}
+
 /* The record stays as it is. */
 static int copy_record(struct file_merge *merge, struct error *err)
 {
+    if (end_window(merge, err) != 0)
+        return -1;
     if (merge->copy_count == 0)
         merge->copy_from = merge->index;
     merge->copy_count++;
-    return merge->writer == NULL || merge->copy_count > 1 ? 0 : close_encoder(merge, err);
+    return !merge->encoding || merge->copy_count > 1 ? 0 : close_encoder(merge, err);
 }
 
 /* --- input
  * ---------------------------------------------------------------------------------------- */
 
-static int decode_record(struct file_merge *merge, struct columns *samples, struct error *err)
+static int decode_record(struct file_merge *merge, uint64_t index, struct columns *samples,
+                         struct error *err)
 {
     uint8_t bytes[SERIES_RECORD_BYTES];
 
-    if (series_file_read(merge->store->folder->volume, merge->fp, merge->index, 1, bytes, err) != 0)
+    if (series_file_read(merge->store->folder->volume, merge->fp, index, 1, bytes, err) != 0)
         return -1;
     return read_chunk(bytes[0], bytes + SERIES_HEADER_BYTES, CHUNK_BYTES, TIDE_EARLIEST_MS,
                       TIDE_LATEST_MS, 0, samples, err);
+}
+
+/* A counter wants to know what was before the first record that is thinned out. */
+static int prime(struct file_merge *merge, struct error *err)
+{
+    struct reducer *reducer = merge->reducer;
+    struct columns samples = {0};
+    int result = 0;
+
+    if (reducer->previous_known || merge->index <= merge->skip)
+        return 0;
+    result = decode_record(merge, merge->index - 1, &samples, err);
+    for (size_t i = samples.len; result == 0 && i > 0; i--) {
+        if (double_bits(samples.values[i - 1]) == SAMPLE_STALE_BITS)
+            continue;
+        reducer_prime(reducer, samples.times_ms[i - 1], samples.values[i - 1]);
+        break;
+    }
+    columns_destroy(&samples);
+    return result;
+}
+
+static int reduce(struct file_merge *merge, const struct columns *samples, struct error *err)
+{
+    if (prime(merge, err) != 0)
+        return -1;
+    for (size_t i = 0; i < samples->len; i++) {
+        if (reducer_add(merge->reducer, samples->times_ms[i], samples->values[i], err) != 0)
+            return -1;
+    }
+    return add_reduced(merge, err);
 }
 
 /* Merges what is from `from_ms` to `to_ms`: one record, or none in a file that is not there. */
@@ -129,10 +193,12 @@ static int merge_piece(struct file_merge *merge, int64_t from_ms, int64_t to_ms,
     int result = 0;
 
     if (merge->record_count != 0)
-        result = decode_record(merge, &samples, err);
+        result = decode_record(merge, merge->index, &samples, err);
     if (result == 0)
         changed = edit_list_overlay(&merge->edits, &samples, 0, from_ms, to_ms);
-    if (result == 0)
+    if (result == 0 && merge->reducer != NULL)
+        result = reduce(merge, &samples, err);
+    else if (result == 0)
         result = changed ? add_samples(merge, &samples, err) : copy_record(merge, err);
     columns_destroy(&samples);
     return result;
@@ -156,17 +222,44 @@ static int load_records(struct file_merge *merge, struct error *err)
     return 0;
 }
 
+/* Are samples of the record thinned out? */
+static bool is_old(const struct file_merge *merge, uint64_t index)
+{
+    const struct series_record *record = &merge->records[index];
+
+    for (size_t i = 0; merge->reducer != NULL && i < merge->reducer->tier_count; i++) {
+        const struct reduce_tier *tier = &merge->reducer->tiers[i];
+
+        if (record->last_ms > tier->from_ms && record->first_ms <= tier->to_ms)
+            return true;
+    }
+    return false;
+}
+
+/* Is there nothing to be thinned out, or so little (`postponed`) that a rewrite can wait? */
+static bool can_wait(struct file_merge *merge)
+{
+    uint64_t total = merge->record_count - TIDE_MIN(merge->skip, (uint64_t)merge->record_count);
+    uint64_t old = 0;
+
+    for (uint64_t i = merge->skip; i < merge->record_count; i++)
+        old += is_old(merge, i);
+    merge->postponed = old != 0 && old <= (uint64_t)(merge->least_share * (double)total);
+    return old == 0 || merge->postponed;
+}
+
 static int merge_all(struct file_merge *merge, struct error *err)
 {
     int64_t from_ms = TIDE_EARLIEST_MS;
 
     if (merge->record_count == 0 && merge->edits.put_count != 0)
         return merge_piece(merge, from_ms, TIDE_LATEST_MS, err);
-    for (; merge->index < merge->record_count; merge->index++) {
+    for (merge->index = merge->skip; merge->index < merge->record_count; merge->index++) {
         size_t next = (size_t)merge->index + 1;
         int64_t to_ms =
             next < merge->record_count ? merge->records[next].first_ms - 1 : TIDE_LATEST_MS;
-        bool touched = edit_list_touches(&merge->edits, from_ms, to_ms);
+        bool touched =
+            is_old(merge, merge->index) || edit_list_touches(&merge->edits, from_ms, to_ms);
 
         if ((touched ? merge_piece(merge, from_ms, to_ms, err) : copy_record(merge, err)) != 0)
             return -1;
@@ -199,16 +292,19 @@ int file_merge_write(struct file_merge *merge, struct store *store, struct error
         return -1;
     if (merge->expected == FILE_CHUNKS_UNKNOWN || (uint64_t)merge->expected != merge->record_count)
         unpin(merge);
-    if (merge_all(merge, err) != 0)
+    if (merge->reducer != NULL && can_wait(merge))
+        return 0; /* MERGE_EQUAL */
+    if (merge_all(merge, err) != 0 || end_window(merge, err) != 0)
         return -1;
-    if (merge->writer == NULL) {
-        merge->result = MERGE_EQUAL;
+    if (!merge->encoding)
         return 0;
-    }
     merge->index = merge->record_count; /* what comes now is the end */
     if (flush_copies(merge, err) != 0 || close_encoder(merge, err) != 0)
         return -1;
-    merge->result = merge->written != 0 ? MERGE_REPLACE : MERGE_REMOVE;
+    if (merge->reducer == NULL || merge->reducer->changed)
+        merge->result = merge->written != 0 ? MERGE_REPLACE : MERGE_REMOVE;
+    if (merge->dry)
+        return 0;
     if (merge->result == MERGE_REPLACE)
         return merge->writer->finish(merge->writer, false, err);
     merge->writer->discard(merge->writer);

@@ -1,13 +1,16 @@
-/* merge_file.h - one series file with its edits merged in. For the files of this room only.
+/* merge_file.h - one series file with its edits merged in, or its old samples thinned out. For the
+ * files of this room only.
  *
  * Records that no edit touches are copied as they are; a touched one is decoded, gets its edits
- * laid over and is encoded anew, together with touched neighbours. The result stands beside the old
+ * laid over, goes through the reducer and is encoded anew, together with touched neighbours. Chunks
+ * are decoded one at a time. The result stands beside the old
  * file until it is published (engine-design I7). */
 #ifndef TIDE_STORE_MERGE_FILE_H
 #define TIDE_STORE_MERGE_FILE_H
 
 #include "disk/series_file.h"
 #include "store/engine.h"
+#include "store/reduce.h"
 
 enum merge_result {
     MERGE_EQUAL,   /* the file says it all already */
@@ -22,6 +25,10 @@ struct file_merge {
     int32_t expected;           /* chunks in the file, or FILE_CHUNKS_UNKNOWN */
     struct full_chunk **pinned; /* the file's last chunks, as they are in memory; referenced */
     uint32_t pinned_count;
+    struct reducer *reducer; /* NULL: nothing is thinned out; borrowed */
+    double least_share;      /* with it: no change unless more than so many records are touched */
+    uint64_t skip;           /* so many of the oldest records count as gone (with `dry`) */
+    bool dry;                /* all is done but writing */
 
     /* Results. */
     bool unexpected; /* the file had other chunks than thought: none is pinned any more */
@@ -31,6 +38,9 @@ struct file_merge {
     int64_t tail_first_ms;        /* of its last chunk */
     struct full_chunk **tail;     /* what the pinned ones are now: the last of the new file */
     uint32_t tail_count;
+    size_t record_count; /* before */
+    uint64_t written;    /* records of the new file */
+    bool postponed;      /* MERGE_EQUAL, since too few records are touched */
 
     /* Inside. */
     struct store *store;
@@ -39,10 +49,9 @@ struct file_merge {
     uint64_t copy_from;  /* records that wait to be copied */
     uint64_t copy_count;
     uint64_t index; /* of the record at hand */
-    uint64_t written;
+    bool encoding;  /* something was encoded anew */
     uint32_t tail_cap;
     struct series_record *records;
-    size_t record_count;
 };
 
 /**

@@ -34,8 +34,8 @@ static void folder_free(struct store *store)
     struct folder *folder = store->folder;
 
     mem_free(folder->unarchived);
+    done_table_destroy(&folder->done);
     mem_free(folder->gone.fps);
-    verdicts_destroy(&folder->verdicts);
     lock_destroy(&folder->unarchived_lock);
     lock_destroy(&folder->wake_lock);
     lock_destroy(&folder->guard.guard_lock);
@@ -233,8 +233,10 @@ int folder_open(struct store *store, struct error *err)
     struct log_handover handover = {0};
     struct replay_plan plan;
 
-    if (lock_volume(store, err) != 0 || replay_look(store, &plan, err) != 0 ||
-        load_all(store, &plan, &handover, err) != 0)
+    if (lock_volume(store, err) != 0)
+        return refuse(store);
+    downsample_load(store);
+    if (replay_look(store, &plan, err) != 0 || load_all(store, &plan, &handover, err) != 0)
         return refuse(store);
     store_phase_set(store, STORE_PHASE_INDEX, 0);
     use_file_load(store);

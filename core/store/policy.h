@@ -10,6 +10,7 @@
 #define TIDE_STORE_POLICY_H
 
 #include "base/base.h"
+#include "base/error.h"
 #include "model/labels.h"
 
 /* Keep for ever: no age is too old. */
@@ -35,15 +36,11 @@ struct series_view {
     uint64_t fp;
     int64_t first_ms; /* oldest stored sample, may be too old; TIDE_EARLIEST_MS: unknown */
     int64_t last_ms;  /* newest stored sample */
-    uint64_t chunks;  /* in memory and on disk, but for those that count_file counts */
-    uint64_t bytes;   /* that these take on disk */
+    uint64_t chunks;  /* in memory and on disk */
+    uint64_t bytes;   /* that the series takes on disk */
     bool archived;
     const struct use_table *uses; /* with `id`, for series_view_use; NULL: its use is unknown */
     uint32_t id;
-    /* Of a series whose file nobody looked at yet: asked when a rule wants to know, for it costs a
-     * look at the file's size. NULL: `chunks` has all. */
-    uint64_t (*count_file)(void *count_ctx, uint64_t fp);
-    void *count_ctx;
 };
 
 /** How it is used; looked up at each call. */
@@ -54,7 +51,35 @@ struct retention_verdict {
     int64_t valid_until_ms; /* wall clock; ask again then. TIDE_LATEST_MS: never changes */
     const char *rule;       /* who said so, for the audit; borrowed until the thread's next
                                question; NULL: nobody, the default holds */
-    uint64_t rules;         /* names the rules that were asked: as retention_rules */
+};
+
+/* What the samples of a window become (reduce.h). Those but the first two are put at the window's
+ * end, and a window that holds one sample there already is left as it is. */
+enum downsample_method {
+    DOWNSAMPLE_LAST,    /* the last sample, as it is */
+    DOWNSAMPLE_COUNTER, /* the last one, and those around resets: increases stay the same */
+    DOWNSAMPLE_AVG,
+    DOWNSAMPLE_MIN,
+    DOWNSAMPLE_MAX,
+    DOWNSAMPLE_SUM,
+    DOWNSAMPLE_COUNT,
+    DOWNSAMPLE_FUNCTION, /* policy's downsample_window */
+};
+
+#define DOWNSAMPLE_TIERS 8
+/* A title of 100 bytes and its terminator. */
+#define POLICY_RULE_BYTES 101
+
+struct downsample_tier {
+    int64_t after_ms; /* what is older than that, by the wall clock */
+    int64_t every_ms; /* width of a window; windows end at its multiples, which belong to them */
+    enum downsample_method method;
+    char rule[POLICY_RULE_BYTES];
+};
+
+struct downsample_verdict {
+    struct downsample_tier tiers[DOWNSAMPLE_TIERS]; /* the oldest first: after_ms falls */
+    size_t count;                                   /* 0: all stays as it is */
 };
 
 enum admit_verdict {
@@ -93,6 +118,17 @@ struct policy {
      * answer is cached until valid_until_ms or a new version. */
     struct retention_verdict (*retention_of)(void *ctx, const struct series_view *series);
 
+    /* Whether old samples are to be thinned out, and how; like retention_of. `downsamples`: is
+     * there any such rule? Quick; the others are called only if so. */
+    bool (*downsamples)(void *ctx);
+    void (*downsample_of)(void *ctx, const struct series_view *series,
+                          struct downsample_verdict *verdict);
+    /* A window for DOWNSAMPLE_FUNCTION. 1: *value is what becomes of it; 0: it stays as it is; -1
+     * with err: the series stays as it is. */
+    int (*downsample_window)(void *ctx, const char *rule, const int64_t *times_ms,
+                             const double *values, size_t len, int64_t end_ms, double *value,
+                             struct error *err);
+
     /* A label block was seen for the first time (or again, after its cache entry went). `labels` is
      * validated, unsorted, without empty values, and may be changed in place; new bytes must live
      * until the next call on the same thread. `why` takes a line for the sender's answer.
@@ -108,10 +144,6 @@ struct policy {
     void (*event)(void *ctx, enum store_event_kind kind, const struct labels *labels,
                   const char *text);
     bool (*event_wanted)(void *ctx, enum store_event_kind kind);
-
-    /* Names the rules of retention in force: of the same scripts the same, over restarts and
-     * reloads; 0: there are none. */
-    uint64_t (*retention_rules)(void *ctx);
 
     /* Rises with each reload of the scripts: cached answers of older versions are asked again. */
     uint64_t (*version)(void *ctx);

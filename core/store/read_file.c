@@ -84,22 +84,40 @@ static void read_record(struct file_read *read, const uint8_t *bytes, uint64_t i
                      read->fp, index, err.text);
 }
 
+/* Is the record in front of `index` still that one? If not, the file was rewritten between two
+ * runs, and what is wanted next may have moved in front of it. */
+static int follows(struct file_read *read, uint64_t index, const struct series_record *before,
+                   struct error *err)
+{
+    struct series_record now;
+
+    if (read_header(read, index - 1, &now, err) != 0)
+        return -1;
+    if (now.first_ms != before->first_ms || now.last_ms != before->last_ms)
+        return error_set(err, ERR_CONFLICT, "the file was rewritten");
+    return 0;
+}
+
 /* Reads runs of records from `index` on until one begins behind to_ms. */
 static int read_runs(struct file_read *read, uint64_t index, struct error *err)
 {
+    uint64_t first = index;
+    struct series_record header = {0};
+
     while (index < read->chunks) {
         size_t count = (size_t)TIDE_MIN(read->chunks - index, (uint64_t)SERIES_BATCH_RECORDS);
         const uint8_t *last = read->records + (count - 1) * SERIES_RECORD_BYTES;
-        struct series_record header;
 
         if (read->cancelled != NULL && __atomic_load_n(read->cancelled, __ATOMIC_RELAXED) != 0)
             return error_set(err, ERR_CANCELLED, "cancelled");
-        if (series_file_read(read->volume, read->fp, index, count, read->records, err) != 0)
+        if (series_file_read(read->volume, read->fp, index, count, read->records, err) != 0 ||
+            (index != first && follows(read, index, &header, err) != 0))
             return -1;
         for (size_t i = 0; i < count; i++)
             read_record(read, read->records + i * SERIES_RECORD_BYTES, index + i);
         index += count;
-        if (series_record_get(last).first_ms > read->to_ms && series_record_is_sound(last, &header))
+        header = series_record_get(last);
+        if (header.first_ms > read->to_ms && series_record_is_sound(last, &header))
             break;
     }
     return 0;

@@ -49,6 +49,7 @@ int purge_series(struct store *store, struct stripe *stripe,
 
     counter_add(archived ? &store->counters.purged_archive : &store->counters.purged_memory, 1);
     series_purge_locked(store, stripe, series);
+    done_table_forget(&store->folder->done, fp);
     lock_release(&stripe->stripe_lock);
     if (labels != NULL)
         policy_tell(store, STORE_EVENT_SERIES_GONE, labels, NULL);

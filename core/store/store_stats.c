@@ -19,8 +19,7 @@ void store_stats_get(struct store *store, struct store_stats *stats)
         .open_heads = gauge_read(&counters->open_heads),
         .chunks_to_persist = gauge_read(&counters->chunks_to_persist),
         .samples_appended = counter_get(&counters->ingested),
-        .series_bytes = series_map_bytes(&store->map) + use_table_bytes(&store->use) +
-                        gauge_read(&counters->verdict_bytes),
+        .series_bytes = series_map_bytes(&store->map) + use_table_bytes(&store->use),
         .chunk_bytes = slab_pool_bytes(&store->pool),
         .label_bytes = label_table_bytes(&store->labels),
         .cache_bytes = block_cache_bytes(&store->cache),
@@ -380,6 +379,9 @@ static void show_removal(struct store *store, struct metrics *metrics)
     show(metrics, METRIC_COUNTER, "tidemark_removed_samples_total",
          "Samples that were removed, by reason.", "reason=\"retention\"",
          &counters->dropped_samples);
+    show(metrics, METRIC_COUNTER, "tidemark_removed_samples_total",
+         "Samples that were removed, by reason.", "reason=\"downsample\"",
+         &counters->thinned_samples);
     show(metrics, METRIC_COUNTER, "tidemark_restored_samples_total",
          "Samples of deletes that were brought back.", "", &counters->undeleted_samples);
     show(metrics, METRIC_COUNTER, "tidemark_trash_expired_total",

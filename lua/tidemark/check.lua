@@ -93,11 +93,30 @@ local function signature(match)
   return table.concat(parts, ",")
 end
 
+-- A downsampling rule before rule number `at` that answers for all that it could be asked for.
+local function downsampled_before(at)
+  local rule = tide.rules[at]
+  for i = 1, at - 1 do
+    local before = tide.rules[i]
+    if before.hook == "downsample" and not before.asks_match and
+      before.after_ms <= rule.after_ms and (signature(before.match) == "" or
+      not rule.asks_match and signature(before.match) == signature(rule.match)) then
+      return before
+    end
+  end
+end
+
 --- Rules that no series ever gets to, because one before them always answers.
 ---@return string[] problems
 function check.rules()
   local problems, all, same = {}, nil, {}
-  for _, rule in ipairs(tide.rules) do
+  for i, rule in ipairs(tide.rules) do
+    local before = rule.hook == "downsample" and downsampled_before(i)
+    if before then
+      problems[#problems + 1] = format('%s:%d: downsample rule "%s" is never asked: ' ..
+        '"%s" (%s:%d) answers before it (put the rule of the older samples first)', rule.script,
+        rule.line, rule.title, before.title, before.script, before.line)
+    end
     if rule.hook == "retention" then
       local shade = all or same[signature(rule.match)]
       if shade then
@@ -111,6 +130,22 @@ function check.rules()
     end
   end
   return problems
+end
+
+--- Rules that may not be what was wanted.
+---@param lookback_ms number query.lookback
+---@return string[] warnings
+function check.warnings(lookback_ms)
+  local warnings = {}
+  for _, rule in ipairs(tide.rules) do
+    if rule.hook == "downsample" and rule.every_ms > lookback_ms then
+      warnings[#warnings + 1] = format('warning: %s:%d: downsample rule "%s" leaves a sample ' ..
+        "every %s, but instant queries look back %s only (query.lookback): on old data they " ..
+        "find nothing between", rule.script, rule.line, rule.title, units.duration_text(rule.every_ms),
+        units.duration_text(lookback_ms))
+    end
+  end
+  return warnings
 end
 
 return check

@@ -116,6 +116,15 @@ function ask.eval(book, text)
   return (shown:gsub("%s+$", ""))
 end
 
+function ask.thin(book, labels)
+  local list = {}
+  for i, tier in ipairs(rules.thin(book, labels)) do
+    list[i] = ("%s of %s after %s"):format(tier[1], units.duration_text(tier[2]),
+      units.duration_text(tier[3]))
+  end
+  return list[1] and table.concat(list, ", ") or "nothing"
+end
+
 function ask.damage(book, labels) return rules.quarantine(book, labels) end
 
 describe("docs/lua-api.md", function()
@@ -158,7 +167,7 @@ describe("docs/lua-api.md", function()
     ["string."] = "byte char find format len lower rep reverse sub upper",
     ["tide."] = "seconds minutes hours days weeks duration size now ago matches replace pairs " ..
       "log metric drop retention admit quarantine query refuse result func every record alert " ..
-      "on command push series store delete undelete shared",
+      "on command push series store delete undelete shared downsample",
   }
 
   it("names everything that is offered", function()

@@ -150,6 +150,47 @@ describe("scripts/", function()
     assert.is_truthy(metrics:find('tidemark_script_series_created_total{job="busy"} 5', 1, true))
   end)
 
+  it("downsample_by_age thins out what is old, and rates stay right across the seam", function()
+    -- So little memory that chunks go to the files at once, and not after a minute.
+    start("downsample_by_age", {}, 'storage = { retention = "forever", memory_target = "1MiB", ' ..
+      'head_chunk_timeout = "1s", min_shrink_ratio = 0 },')
+    local now = os.time()
+    local seam = math.floor((now - 30 * 86400) / 300) * 300
+    -- Three hours before and after the seam; the counter begins anew every 50 minutes.
+    local lines = { ("requests_total 1 %d000\nroom_celsius 20 %d000\n"):format(now, now) }
+    for i = -720, 720 do
+      lines[#lines + 1] = ("requests_total %d %d000\nroom_celsius %d %d000\n"):format(
+        (i + 720) % 200 * 3, seam + i * 15, i % 20, seam + i * 15)
+    end
+    push(table.concat(lines))
+    local function ask_at(text, at)
+      return tonumber(query("admin", text:gsub("T", tostring(at)))[1].value[2])
+    end
+    local function rates()
+      local list = {}
+      for at = seam - 7200, seam + 7200, 1800 do
+        list[#list + 1] = ask_at("increase(requests_total[1h] @ T)", at)
+      end
+      return list
+    end
+    local raw = rates()
+    process.wait_for("the pass", 20, function()
+      return ask_at("count_over_time(room_celsius[1h] @ T)", seam + 1) == 12
+    end)
+    assert.equal(240, ask_at("count_over_time(room_celsius[1h] @ T)", seam + 3901))
+    assert.equal(9.5, ask_at("avg_over_time(room_celsius[1h] @ T)", seam - 3599))
+    local now_are = rates()
+    for i, one_raw in ipairs(raw) do
+      -- What is beyond the first and the last sample of the hour is extrapolated from others.
+      assert.is_true(math.abs(one_raw - now_are[i]) <= one_raw * 0.01,
+        ("%d: %g %g"):format(i, one_raw, now_are[i]))
+    end
+    local removed = one:request("GET", "/metrics", nil,
+      { Authorization = "Bearer " .. TOKENS.support }).body
+      :match 'tidemark_removed_samples_total{reason="downsample"} (%d+)'
+    assert.is_true(tonumber(removed) > 1300, removed)
+  end)
+
   it("func_hampel leaves out faults of measurement", function()
     start "func_hampel"
     local now = os.time()

@@ -67,6 +67,15 @@ function examples.quarantine_salvage(book)
   assert.equal("quarantine", rules.quarantine(book, { __name__ = "temperature" }))
 end
 
+function examples.downsample_by_age(book)
+  for name, using in pairs { requests_total = "counter", latency_bucket = "counter", up = "last",
+    build_info = "last", process_start_time_seconds = "last", room_celsius = "avg" } do
+    local tiers = rules.thin(book, { __name__ = name })
+    assert.equal(1, #tiers)
+    assert.same({ using, 300000, 30 * DAY }, { unpack(tiers[1], 1, 3) }, name)
+  end
+end
+
 function examples.query_tenants(book)
   local request = assert(read(book, { user = "ann", tenant = "web" }))
   assert.equal(1, tonumber(request.restriction_count))
@@ -120,7 +129,7 @@ describe("scripts/", function()
 
   it("has nothing that tidemark check complains about, one by one or together", function()
     local buf, err = ffi.new("struct buf"), tide.error()
-    local count = C.rulebook_check("scripts", buf, err)
+    local count = C.rulebook_check("scripts", 300000, buf, err)
     local text = ffi.string(buf.data, buf.len)
     C.buf_destroy(buf)
     assert.same({ 0, "" }, { count, text })

@@ -177,6 +177,21 @@ local function quarantine(book, map, damage)
   return ({ [0] = "quarantine", "salvage", "delete" })[verdict]
 end
 
+-- What becomes of old samples: { { method, every_ms, after_ms, title }, ... }.
+local function thin(book, map)
+  local policy = C.rulebook_policy(book)
+  local verdict = ffi.new("struct downsample_verdict")
+  policy.downsample_of(policy.ctx, view_of(map), verdict)
+  local list = {}
+  for i = 0, tonumber(verdict.count) - 1 do
+    local tier = verdict.tiers[i]
+    list[i + 1] = { ({ [0] = "last", "counter", "avg", "min", "max", "sum", "count",
+      "function" })[tonumber(tier.method)], tonumber(tier.every_ms), tonumber(tier.after_ms),
+      ffi.string(tier.rule) }
+  end
+  return list
+end
+
 -- Shapes a read with the given members, an hour's range query where they say nothing; the request,
 -- or nil with status, text and name of the error.
 local function read(book, members)
@@ -207,7 +222,8 @@ local function reload(book)
 end
 
 return { C = C, FOREVER = FOREVER, DEFAULT = DEFAULT, NOW = NOW, open = open, write = write,
-  folder_of = folder_of, reload = reload, keep = keep, admit = admit, quarantine = quarantine,
+  folder_of = folder_of, reload = reload, keep = keep, admit = admit, thin = thin,
+  quarantine = quarantine,
   rules = rules, read = read, scheduler = scheduler, run_due = run_due, shared = shared,
   stop_schedulers = stop_schedulers, console = console, advance = advance, clock = clock,
   folder = function(book) return book_folders[tostring(book)] end, close_all = close_all }

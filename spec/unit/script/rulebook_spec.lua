@@ -407,7 +407,7 @@ end)
 describe("check", function()
   local function check(files)
     local folder, buf, err = folder_of(files), ffi.new("struct buf"), tide.error()
-    local count = C.rulebook_check(folder, buf, err)
+    local count = C.rulebook_check(folder, 300000, buf, err)
     local text = ffi.string(buf.data, buf.len):gsub(folder:gsub("%p", "%%%0"), "SCRIPTS")
     C.buf_destroy(buf)
     return count, text
@@ -425,6 +425,20 @@ describe("check", function()
       end)]],
       ["lib/x.lua"] = "local m = {} function m.a.b:c(d, e) return self, d, e end return m" } })
   end)
+
+  it("warns of samples further apart than queries look back, and tells tiers in the shade",
+    function()
+      local count, text = check { ["a.lua"] = [[
+        tide.downsample("hours", { after = "365d", every = "1h", using = "last" })
+        tide.downsample("all", { after = "30d", every = "5m", using = "last" })
+        tide.downsample("late", { match = "up", after = "60d", every = "5m", using = "last" })]] }
+      assert.same({ 1, 'SCRIPTS/a.lua:3: downsample rule "late" is never asked: "all" ' ..
+        '(SCRIPTS/a.lua:2) answers before it (put the rule of the older samples first)\n' ..
+        'warning: SCRIPTS/a.lua:1: downsample rule "hours" leaves a sample every 1h, but ' ..
+        'instant queries look back 5m only (query.lookback): on old data they find nothing ' ..
+        'between\n' },
+        { count, text })
+    end)
 
   it("tells every syntax error and unknown name", function()
     assert.same({ 4, [[

@@ -1,0 +1,63 @@
+-- Rules on old data: downsample.
+--
+-- Extends `tide` (see tide.lua, which calls this). The work is done by the store's maintenance;
+-- core/script/downsample_rules.c puts its questions to these rules.
+
+local format = string.format
+
+local MIN_EVERY_MS = 1000
+
+local METHODS = { last = true, counter = true, avg = true, min = true, max = true, sum = true,
+  count = true }
+
+local DOWNSAMPLE = { match = true, after = true, every = true, using = true }
+
+return function(tide, kit)
+  local register, options_of = kit.register, kit.options_of
+
+  local function duration(name, value, example)
+    local ms = kit.milliseconds(value)
+    if not ms or ms == math.huge or ms < MIN_EVERY_MS then
+      error(format('tide.downsample: %s: not a duration of at least 1s (try "%s")', name, example),
+        3)
+    end
+    return ms
+  end
+
+  -- One function for C, which says what it is called for.
+  local function decider(match, using)
+    return function(what, ...)
+      if what == "match" then return match(...) end
+      return using(...)
+    end
+  end
+
+  --- Old samples become one for each window of time. First answer wins; see docs/lua-api.md.
+  function tide.downsample(title, what)
+    if type(what) ~= "table" then
+      error("tide.downsample: the second argument is { after = ..., every = ..., using = ... }", 2)
+    end
+    local asks = type(what.match) == "function" and what.match or nil
+    local given = {}
+    for name, value in next, what do given[name] = value end
+    if asks then given.match = nil end
+    local rule = options_of("downsample", given, DOWNSAMPLE)
+    rule = { match = rule.match, using = rule.using, asks_match = asks ~= nil,
+      after_ms = duration("after", rule.after, "30d"),
+      every_ms = duration("every", rule.every, "5m") }
+    if rule.every_ms > rule.after_ms then
+      error("tide.downsample: every is longer than after", 2)
+    end
+    local makes = type(rule.using) == "function" and rule.using or nil
+    if not makes and not METHODS[rule.using] then
+      local list = {}
+      for name in pairs(METHODS) do list[#list + 1] = name end
+      table.sort(list)
+      error(format("tide.downsample: using: one of %s, or a function",
+        table.concat(list, ", ")), 2)
+    end
+    rule.text, rule.using = makes and "function" or rule.using, nil
+    if asks or makes then rule.decide = decider(asks, makes) end
+    register("downsample", title, rule)
+  end
+end

@@ -1,0 +1,530 @@
+-- tide.downsample: what a store holds after passes of maintenance, compared with a model that knows
+-- the raw samples; what survives restarts, late samples and broken rules.
+local ffi = require "ffi"
+local json = require "cjson"
+local lfs = require "lfs"
+local engine = require "spec.unit.store.engine"
+local rules = require "spec.support.rules"
+
+local SECOND, MINUTE, HOUR, DAY = 1000, 60000, 3600000, 86400000
+local START = 1699920000000 -- a midnight before rules.NOW
+local STALE = 0x7ff0000000000002ULL
+local EVERY = { ["1m"] = MINUTE, ["5m"] = 5 * MINUTE, ["1h"] = HOUR }
+
+local folders = {}
+
+local function bits(value) return ffi.new("double[1]", value) end
+local function bits_of(value)
+  if type(value) == "cdata" then return value end
+  return ffi.cast("uint64_t *", bits(value))[0]
+end
+local function number(value) return ffi.cast("double *", ffi.new("uint64_t[1]", value))[0] end
+
+-- --- the model -----------------------------------------------------------------------------------
+
+local combine = {
+  avg = function(values)
+    local sum = 0
+    for _, v in ipairs(values) do sum = sum + v end
+    return sum / #values
+  end,
+  sum = function(values)
+    local sum = 0
+    for _, v in ipairs(values) do sum = sum + v end
+    return sum
+  end,
+  min = function(values) return math.min(unpack(values)) end,
+  max = function(values) return math.max(unpack(values)) end,
+  count = function(values) return #values end,
+}
+
+-- A window's samples to what is left of them. `before`: the last value before the window.
+local function thin(using, window, finish, every, before)
+  local values, out = {}, {}
+  for _, sample in ipairs(window) do
+    if sample[2] ~= STALE then values[#values + 1] = sample end
+  end
+  local marker = window[#window][2] == STALE and window[#window] or nil
+  local last = values[#values]
+  if using == "last" then
+    out[1] = last
+  elseif using == "counter" then
+    local kept = { [#values] = true }
+    if #values > 0 and (not before or before[1] <= finish - 2 * every) then kept[1] = true end
+    for i, sample in ipairs(values) do
+      local previous = values[i - 1] or before
+      if previous and number(sample[2]) < number(previous[2]) then
+        kept[i - 1], kept[i] = true, true
+      end
+    end
+    for i, sample in ipairs(values) do
+      if kept[i] then out[#out + 1] = sample end
+    end
+  elseif last then
+    local at = marker and marker[1] - 1 or finish
+    local plain = {}
+    for i, sample in ipairs(values) do plain[i] = number(sample[2]) end
+    local is_done = #values == 1 and last[1] == at
+    out[1] = is_done and last or { at, bits_of(combine[using](plain)) }
+  end
+  out[#out + 1] = marker
+  return out, last or before
+end
+
+-- raw: { {t, bits}, ... }; windows that end up to `limit` are thinned out.
+local function model(raw, using, every, limit)
+  local out, i, before = {}, 1, nil
+  while i <= #raw do
+    local finish = math.ceil(raw[i][1] / every) * every
+    local window = {}
+    while raw[i] and raw[i][1] <= finish do
+      window[#window + 1] = raw[i]
+      i = i + 1
+    end
+    local kept = window
+    if finish <= limit then kept, before = thin(using, window, finish, every, before) end
+    for _, sample in ipairs(kept) do out[#out + 1] = sample end
+  end
+  return out
+end
+
+-- Increase as Prometheus counts it, without what it extrapolates.
+local function increase(samples, from, to)
+  local sum, previous = 0, nil
+  for _, sample in ipairs(samples) do
+    if sample[1] >= from and sample[1] <= to and sample[2] ~= STALE then
+      local value = number(sample[2])
+      if previous then sum = sum + (value < previous and value or value - previous) end
+      previous = value
+    end
+  end
+  return sum
+end
+
+-- --- a store -------------------------------------------------------------------------------------
+
+local function open_on(folder, book, options)
+  local settings = { data_dir = folder, clock_ms = START, policy = rules.C.rulebook_policy(book),
+    retention_ms = rules.FOREVER, clock_slack_ms = 9223372036854775807LL, min_shrink_ratio = 0,
+    out_of_order_ms = 30 * MINUTE }
+  for name, value in pairs(options or {}) do settings[name] = value end
+  return assert(engine.open(settings))
+end
+
+local function open(text, options)
+  local book, scripts = rules.open({ ["a.lua"] = text }, { max_errors = 1000000 })
+  assert(book, scripts)
+  local folder = engine.folder()
+  folders[#folders + 1] = folder
+  return open_on(folder, book, options), book, folder, scripts
+end
+
+local function fill(store, raw, labels)
+  local entry = { labels or { __name__ = "m" } }
+  for i, sample in ipairs(raw) do entry[i + 1] = sample end
+  local now = tonumber(engine.C.clock_wall_ms(store.clock))
+  if now < raw[#raw][1] then store:advance(raw[#raw][1] - now) end
+  assert.equal(#raw, (store:push { entry }))
+end
+
+-- Everything into the files: the heads of quiet series close.
+local function settle(store)
+  store:advance(2 * HOUR)
+  store:run "maintain"
+  store:run "persist"
+end
+
+local function samples(store, name)
+  local _, found = next(store:query_bits { { "__name__", "=", name or "m" } })
+  return found
+end
+
+local function text(list)
+  local out = {}
+  for i, sample in ipairs(list) do
+    out[i] = ("%d %016x"):format(sample[1] - START, sample[2])
+  end
+  return table.concat(out, "\n")
+end
+
+-- One line of the audit for each rule.
+local function audit(folder)
+  local found = {}
+  local file = io.open(folder .. "/audit.jsonl")
+  if not file then return found end
+  for line in file:lines() do
+    local one = json.decode(line)
+    if one.action == "downsample" then found[one.by] = one end
+  end
+  file:close()
+  return found
+end
+
+local function file_of(folder)
+  local pipe = io.popen("find " .. folder .. " -path '*/??/*.db' -size +0")
+  local name = pipe:read "*l"
+  pipe:close()
+  return name
+end
+
+-- What cannot change unless the file is rewritten.
+local function stamp(folder)
+  local attributes = lfs.attributes(file_of(folder))
+  return attributes.ino .. " " .. attributes.size
+end
+
+-- A counter with resets, gaps, markers within and at the end of windows.
+local function random_samples(count)
+  local raw, at, value = {}, START + math.random(100000), 0
+  for i = 1, count do
+    at = at + (math.random(40) == 1 and math.random(20) * MINUTE or math.random(5, 20) * SECOND)
+    local die = math.random(100)
+    value = die <= 3 and math.random(0, 3) or value + math.random(0, 9)
+    raw[i] = { at, die == 50 and STALE or bits_of(value) }
+  end
+  raw[count][2] = bits_of(value)
+  return raw
+end
+
+-- -------------------------------------------------------------------------------------------------
+
+describe("downsampling", function()
+  after_each(function()
+    rules.close_all()
+    for _, folder in ipairs(folders) do engine.remove(folder) end
+    folders = {}
+  end)
+
+  for _, using in ipairs { "last", "counter", "avg", "min", "max", "sum", "count" } do
+    it("by " .. using .. " is what the model says, once and after a restart", function()
+      for seed, every in ipairs { "1m", "5m", "1h" } do
+        math.randomseed(seed * 100 + #using)
+        local raw = random_samples(3000)
+        local rule = ('tide.downsample("old", { after = "10d", every = "%s", using = "%s" })')
+          :format(every, using)
+        local store, book, folder = open(rule)
+        fill(store, raw)
+        settle(store)
+        assert.equal(text(raw), text(samples(store))) -- too young
+        local limit = raw[#raw][1] - 1
+        local wanted = model(raw, using, EVERY[every], limit)
+        assert.is_true(#wanted < #raw)
+        store:advance(30 * DAY)
+        store:run "maintain"
+        assert.equal(text(wanted), text(samples(store)), rule)
+        local told = audit(folder).old
+        assert.equal(#raw - #wanted, told.samples)
+        assert.equal(1, told.series)
+        local before = stamp(folder)
+        store:run "maintain"
+        assert.equal(before, stamp(folder))
+        assert.is_true(store:close())
+
+        -- The side file says how far it is; without it, reading does, and nothing changes.
+        for _, forget in ipairs { false, true } do
+          if forget then assert(os.remove(folder .. "/downsample.state")) end
+          store = open_on(folder, book, { clock_ms = START + 60 * DAY })
+          store:run "maintain"
+          assert.equal(text(wanted), text(samples(store)))
+          assert.equal(before, stamp(folder))
+          assert.is_true(store:close())
+        end
+      end
+    end)
+  end
+
+  it("keeps every increase over whole windows (counter)", function()
+    math.randomseed(7)
+    local raw = random_samples(4000)
+    local store = open 'tide.downsample("c", { after = "1d", every = "5m", using = "counter" })'
+    fill(store, raw)
+    settle(store)
+    store:advance(10 * DAY)
+    store:run "maintain"
+    local found = samples(store)
+    assert.is_true(#found < #raw / 2, #found)
+    -- From the last sample of one window to that of another, resets, gaps and all.
+    local ends = {}
+    for i, sample in ipairs(raw) do
+      local finish = math.ceil(sample[1] / (5 * MINUTE))
+      if raw[i + 1] and math.ceil(raw[i + 1][1] / (5 * MINUTE)) ~= finish and
+        sample[2] ~= STALE then ends[#ends + 1] = sample[1] end
+    end
+    for _ = 1, 300 do
+      local a, b = math.random(#ends), math.random(#ends)
+      local from, to = ends[math.min(a, b)], ends[math.max(a, b)]
+      assert.equal(increase(raw, from, to), increase(found, from, to))
+    end
+    assert.equal(increase(raw, START, START + 100 * DAY), increase(found, START, START + 100 * DAY))
+  end)
+
+  it("goes on as time goes, in the end with the same result", function()
+    math.randomseed(11)
+    for _, using in ipairs { "counter", "avg" } do
+      local raw = random_samples(6000)
+      local store, _, folder =
+        open('tide.downsample("g", { after = "1d", every = "5m", using = "' .. using .. '" })')
+      local files, last = {}, nil
+      for first = 1, #raw, 500 do
+        local entry = { { __name__ = "m" } }
+        for i = first, math.min(first + 499, #raw) do entry[#entry + 1] = raw[i] end
+        store:advance(entry[#entry][1] - tonumber(engine.C.clock_wall_ms(store.clock)) + 1)
+        store:push { entry }
+        store:run "maintain"
+        store:run "persist"
+        if file_of(folder) and stamp(folder) ~= last then
+          last = stamp(folder)
+          files[#files + 1] = last
+        end
+      end
+      settle(store)
+      store:advance(10 * DAY)
+      store:run "maintain"
+      assert.equal(text(model(raw, using, 5 * MINUTE, raw[#raw][1] - 1)), text(samples(store)))
+      assert.is_true(#files > 3)
+      assert.is_true(store:close())
+    end
+  end)
+
+  it("has tiers: the older, the coarser", function()
+    math.randomseed(13)
+    local raw = random_samples(5000)
+    local store, _, folder = open [[
+      tide.downsample("coarse", { after = "20d", every = "1h", using = "max" })
+      tide.downsample("fine", { after = "10d", every = "5m", using = "max" })
+      tide.downsample("never asked", { after = "15d", every = "1m", using = "min" })]]
+    fill(store, raw)
+    settle(store)
+    local now = tonumber(engine.C.clock_wall_ms(store.clock))
+    -- So that the older half is older than 20 days.
+    local middle = raw[2500][1]
+    store:advance(middle + 20 * DAY - now)
+    local cut = math.floor(middle / HOUR) * HOUR
+    store:run "maintain"
+    local old, young = {}, {}
+    for _, sample in ipairs(raw) do table.insert(sample[1] <= cut and old or young, sample) end
+    local wanted = model(old, "max", HOUR, cut)
+    for _, sample in ipairs(model(young, "max", 5 * MINUTE, raw[#raw][1] - 1)) do
+      wanted[#wanted + 1] = sample
+    end
+    assert.equal(text(wanted), text(samples(store)))
+    local told = audit(folder)
+    assert.equal(#raw - #wanted, told.coarse.samples + told.fine.samples)
+    assert.is_nil(told["never asked"])
+  end)
+
+  it("takes archived series as well, and brings none back into memory", function()
+    math.randomseed(17)
+    local raw = random_samples(2000)
+    local store, _, folder =
+      open 'tide.downsample("a", { after = "10d", every = "5m", using = "avg" })'
+    fill(store, raw)
+    settle(store)
+    store:run "maintain"
+    assert.equal(1, tonumber(store:stats().series_archived))
+    store:advance(30 * DAY)
+    store:run "maintain"
+    local wanted = model(raw, "avg", 5 * MINUTE, raw[#raw][1] - 1)
+    assert.equal(text(wanted), text(samples(store)))
+    assert.equal(1, tonumber(store:stats().series_archived))
+    assert.equal(#raw - #wanted, audit(folder).a.samples)
+    -- It is one that can be taken up again.
+    local now = tonumber(engine.C.clock_wall_ms(store.clock))
+    assert.equal(1, (store:push { { { __name__ = "m" }, { now, 5 } } }))
+    wanted[#wanted + 1] = { now, bits_of(5) }
+    assert.equal(text(wanted), text(samples(store)))
+    assert.is_true(store:close())
+  end)
+
+  it("takes late samples into windows that are done", function()
+    local raw = {}
+    for i = 1, 2400 do raw[i] = { START + i * 15000, bits_of(i) } end
+    local at = START + HOUR + 7 * SECOND
+    local wanted = {
+      sum = 20 * 250.5 + 1000, -- its samples were 241 to 260
+      count = 21,
+      max = 1000,
+      last = 260,
+    }
+    for using, value in pairs(wanted) do
+      local store, _, folder =
+        open(('tide.downsample("l", { after = "10d", every = "5m", using = "%s" })'):format(using))
+      fill(store, raw)
+      settle(store)
+      store:advance(30 * DAY)
+      store:run "maintain"
+      local before = samples(store)
+      assert.equal(1, (store:import { { { __name__ = "m" }, { at, 1000 } } }))
+      store:run "merge"
+      store:run "maintain"
+      local found = samples(store)
+      assert.equal(#before, #found, using)
+      for i, sample in ipairs(found) do
+        assert.equal(before[i][1], sample[1])
+        assert.equal(sample[1] == START + HOUR + 5 * MINUTE and value or number(before[i][2]),
+          number(sample[2]), using)
+      end
+      local stamped = stamp(folder)
+      store:run "maintain"
+      assert.equal(stamped, stamp(folder))
+      assert.is_true(store:close())
+    end
+  end)
+
+  it("by a function gets columns; nil leaves the window as it is", function()
+    local raw = {}
+    for i = 1, 2400 do raw[i] = { START + i * 15000, bits_of(i % 100) } end
+    local store = open [[
+      tide.downsample("f", { after = "10d", every = "5m", using = function(times, values, finish)
+        if #times ~= #values or times[#times] > finish then error "columns" end
+        if times[1] < 1699920000 + 3600 then return nil end
+        return values:quantile(0.5)
+      end })]]
+    fill(store, raw)
+    settle(store)
+    store:advance(30 * DAY)
+    store:run "maintain"
+    local found = samples(store)
+    local wanted, i = {}, 1
+    while i <= #raw do
+      local finish, window = math.ceil(raw[i][1] / (5 * MINUTE)) * 5 * MINUTE, {}
+      while raw[i] and raw[i][1] <= finish do
+        window[#window + 1] = raw[i]
+        i = i + 1
+      end
+      if window[1][1] < START + HOUR or finish >= raw[#raw][1] then
+        for _, sample in ipairs(window) do wanted[#wanted + 1] = sample end
+      else
+        local sorted = {}
+        for k, sample in ipairs(window) do sorted[k] = number(sample[2]) end
+        table.sort(sorted)
+        local middle = sorted[math.floor((#sorted + 1) / 2)] +
+          sorted[math.ceil((#sorted + 1) / 2)]
+        wanted[#wanted + 1] = { finish, bits_of(middle / 2) }
+      end
+    end
+    assert.equal(text(wanted), text(found))
+  end)
+
+  it("leaves raw what a broken rule decides, and counts it", function()
+    local raw = {}
+    for i = 1, 2400 do raw[i] = { START + i * 15000, bits_of(i) } end
+    for _, rule in ipairs {
+      'using = function() error "no" end', 'using = function() while true do end end',
+      'using = function() return "x" end', 'match = function() error "no" end, using = "last"',
+    } do
+      local store, book = open('tide.downsample("b", { after = "10d", every = "5m", ' .. rule ..
+        ' })\ntide.downsample("next", { after = "5d", every = "5m", using = "last" })')
+      fill(store, raw)
+      settle(store)
+      store:advance(30 * DAY)
+      store:run "maintain"
+      if rule:find "^match" then
+        -- Asked first, it is broken for all of the series.
+        assert.equal(text(raw), text(samples(store)), rule)
+      end
+      assert.equal(#raw, #samples(store), rule)
+      local errors = 0
+      for _, one in ipairs(rules.rules(book)) do errors = errors + one.errors end
+      assert.is_true(errors > 0)
+      assert.is_true(store:close())
+    end
+  end)
+
+  it("asks for each series what it is told to: selectors and functions", function()
+    local raw = {}
+    for i = 1, 2400 do raw[i] = { START + i * 15000, bits_of(i) } end
+    local store = open [[
+      tide.downsample("one", { match = '{__name__="one"}', after = "10d", every = "1h",
+        using = "last" })
+      tide.downsample("two", { match = function(s) return s.labels.__name__ == "two" end,
+        after = "10d", every = "1h", using = "last" })]]
+    for _, name in ipairs { "one", "two", "three" } do fill(store, raw, { __name__ = name }) end
+    settle(store)
+    store:advance(30 * DAY)
+    store:run "maintain"
+    local wanted = text(model(raw, "last", HOUR, raw[#raw][1] - 1))
+    assert.equal(wanted, text(samples(store, "one")))
+    assert.equal(wanted, text(samples(store, "two")))
+    assert.equal(text(raw), text(samples(store, "three")))
+  end)
+
+  it("waits until enough of a file is old", function()
+    math.randomseed(3)
+    local entry = { { __name__ = "m" } }
+    for i = 1, 40000 do entry[i + 1] = { START + i * 15000, math.random() } end
+    local store = open('tide.downsample("w", { after = "2d", every = "5m", using = "avg" })',
+      { min_shrink_ratio = 0.3 })
+    store:advance(7 * DAY)
+    store:push { entry }
+    store:run "persist"
+    -- 1/7 of it is older than six days; then a half.
+    store:advance(-4 * DAY)
+    store:run "maintain"
+    assert.equal(40000, #samples(store))
+    store:advance(3 * DAY)
+    store:run "maintain"
+    assert.is_true(#samples(store) < 30000)
+  end)
+
+  it("does nothing while the clock is doubted", function()
+    local raw = {}
+    for i = 1, 2400 do raw[i] = { START + i * 15000, bits_of(i) } end
+    local store = open('tide.downsample("h", { after = "1d", every = "5m", using = "last" })',
+      { clock_slack_ms = DAY })
+    fill(store, raw)
+    settle(store)
+    store:advance(30 * DAY)
+    store:run "maintain"
+    assert.equal(text(raw), text(samples(store)))
+  end)
+
+  it("takes a million samples without holding them", function()
+    local store, _, folder =
+      open('tide.downsample("big", { after = "1d", every = "1h", using = "avg" })',
+        { memory_target_bytes = 64 * 1024 * 1024 })
+    store:advance(15 * DAY)
+    for part = 0, 99 do
+      local entry = { { __name__ = "m" } }
+      for i = 1, 10000 do
+        entry[i + 1] = { START + (part * 10000 + i) * 1000, (i * 7919) % 1000 / 7 }
+      end
+      assert.equal(10000, (store:push { entry }))
+      store:run "persist"
+    end
+    settle(store)
+    engine.C.store_evict(store.store, 0)
+    store:advance(10 * DAY)
+    local before = tonumber(store:stats().memory_bytes)
+    local function resident()
+      local file = io.open "/proc/self/status"
+      local kilobytes = file:read("*a"):match "VmHWM:%s+(%d+)"
+      file:close()
+      return tonumber(kilobytes)
+    end
+    local peak = resident()
+    store:run "maintain"
+    -- 1 M samples as columns would be 16 MB.
+    assert.is_true(resident() - peak < 8000, resident() - peak)
+    assert.is_true(tonumber(store:stats().memory_bytes) <= before + 262144)
+    local found = samples(store)
+    assert.is_true(#found > 270 and #found < 4000, #found)
+    assert.equal(1000000 - #found, audit(folder).big.samples)
+  end)
+
+  it("refuses what is no rule, where it stands", function()
+    for body, problem in pairs {
+      ['{ after = "1d", every = "5m" }'] = "using: one of avg, count, counter, last, max, min, " ..
+        "sum, or a function",
+      ['{ every = "5m", using = "last" }'] = 'after: not a duration of at least 1s (try "30d")',
+      ['{ after = "1d", every = "2d", using = "last" }'] = "every is longer than after",
+      ['{ after = "1d", evry = "1m", using = "last" }'] =
+        "unknown option evry (did you mean every?)",
+      ['"1d"'] = "the second argument is { after = ..., every = ..., using = ... }",
+    } do
+      local book, err = rules.open { ["a.lua"] = '\ntide.downsample("x", ' .. body .. ")" }
+      assert.is_nil(book)
+      assert.truthy(err:find("a.lua:2: tide.downsample: " .. problem, 1, true), err)
+    end
+  end)
+end)

@@ -1,9 +1,10 @@
-/* load.c - what heads.db and the archive hold becomes series in memory. Single-threaded: before
- * any push or query. */
+/* load.c - what heads.db and the archive hold becomes series in memory, before any push or query.
+ * One thread reads and checks heads.db, another one builds (load_queue.h). */
 #include "base/logger.h"
 #include "base/mem.h"
 #include "chunk/chunk.h"
 #include "store/folder.h"
+#include "store/load_queue.h"
 
 struct series *lock_fp(struct store *store, uint64_t fp, struct stripe **stripe) TIDE_NO_LOCK_CHECK
 {
@@ -48,8 +49,8 @@ struct series *load_series(struct store *store, uint64_t fp, const struct labels
 
 struct heads_load {
     struct store *store;
-    bool damaged;
-    uint64_t done;
+    struct load_queue *queue;
+    bool damaged; /* of the building thread until it has ended */
 };
 
 static void load_times(struct series *series, const struct heads_series *head)
@@ -103,18 +104,17 @@ static int load_chunk(struct heads_load *load, struct series *series,
     return 0;
 }
 
-static int load_head_series(void *ctx, const struct heads_series *head, struct error *err)
+static void build_series(void *ctx, const struct heads_series *head)
 {
     struct heads_load *load = ctx;
     struct store *store = load->store;
     struct series *series = load_series(store, head->fp, head->labels, false);
     struct error problem;
 
-    (void)err;
     if (series == NULL) {
         log_warn("heads.db has a series twice: the first one counts", "fp=%016" PRIx64, head->fp);
         load->damaged = true;
-        return 0;
+        return;
     }
     load_times(series, head);
     for (size_t i = (size_t)head->watermark; i < head->count; i++) {
@@ -132,6 +132,12 @@ static int load_head_series(void *ctx, const struct heads_series *head, struct e
         series->queued = true;
         persist_queue_put(store->queue, series->id, store_now_s(store));
     }
+}
+
+static int queue_series(void *ctx, const struct heads_series *head, struct error *err)
+{
+    (void)err;
+    load_queue_put(((struct heads_load *)ctx)->queue, head);
     return 0;
 }
 
@@ -159,11 +165,17 @@ int load_heads(struct store *store, bool *damaged, struct error *err)
 {
     struct volume *volume = store->folder->volume;
     struct heads_load load = {.store = store};
-    struct heads_visitor visitor = {&load, load_head_series, show_progress};
+    struct heads_visitor visitor = {&load, queue_series, show_progress};
     struct heads_result result;
+    int status;
 
     *damaged = false;
-    if (heads_read(volume, HEADS_FILE, HEADS_SALVAGE, &visitor, &result, err) == 0) {
+    load.queue = load_queue_start(build_series, &load, err);
+    if (load.queue == NULL)
+        return -1;
+    status = heads_read(volume, HEADS_FILE, HEADS_SALVAGE, &visitor, &result, err);
+    load_queue_finish(load.queue);
+    if (status == 0) {
         if (result.damages != 0)
             log_warn("heads.db is damaged",
                      "places=%" PRIu64 " bytes=%" PRIu64 " series=%" PRIu64 " of=%" PRIu64

@@ -8,6 +8,7 @@
 #define SEGMENT_IDS 4096u
 #define SEGMENTS ((size_t)1 << 20)
 #define FIRST_SLOTS 4u
+#define SLOT_BYTES (sizeof(struct series *) + sizeof(uint16_t))
 
 void series_map_init(struct series_map *map, struct epoch *epoch)
 {
@@ -46,17 +47,28 @@ struct stripe *series_map_stripe(struct series_map *map, uint64_t fp)
     return &map->stripes[series_map_stripe_of(fp)];
 }
 
-/* Another mix than the stripe's, so that the slots of one stripe spread. */
-static uint32_t home_of(const struct stripe *stripe, uint64_t fp)
+/* A slot's tag is the low half of this hash: most slots that hold another series, and most homes
+ * when a table grows, are told by it, without a look at the series far away. Another mix than the
+ * stripe's, so that the slots of one stripe spread. */
+static uint32_t hash_of(uint64_t fp)
 {
-    return (uint32_t)(fp * 0x9e3779b97f4a7c15u >> 32) & stripe->mask;
+    return (uint32_t)(fp * 0x9e3779b97f4a7c15u >> 32);
+}
+
+static uint32_t home_of(const struct stripe *stripe, uint32_t slot)
+{
+    uint32_t mask = stripe->mask;
+
+    return (mask <= UINT16_MAX ? stripe->tags[slot] : hash_of(stripe->slots[slot]->fp)) & mask;
 }
 
 static uint32_t find_slot(const struct stripe *stripe, uint64_t fp)
 {
-    uint32_t at = home_of(stripe, fp);
+    uint32_t hash = hash_of(fp);
+    uint32_t at = hash & stripe->mask;
 
-    while (stripe->slots[at] != NULL && stripe->slots[at]->fp != fp)
+    while (stripe->slots[at] != NULL &&
+           (stripe->tags[at] != (uint16_t)hash || stripe->slots[at]->fp != fp))
         at = (at + 1) & stripe->mask;
     return at;
 }
@@ -66,19 +78,32 @@ struct series *series_map_find_locked(const struct stripe *stripe, uint64_t fp)
     return stripe->slots != NULL ? stripe->slots[find_slot(stripe, fp)] : NULL;
 }
 
+static void move_slot(const struct stripe *from, uint32_t at, struct stripe *to, uint32_t slot)
+{
+    to->slots[slot] = from->slots[at];
+    to->tags[slot] = from->tags[at];
+}
+
 static void grow(struct stripe *stripe)
 {
-    struct series **old = stripe->slots;
-    uint32_t old_slots = old != NULL ? stripe->mask + 1 : 0;
-    uint32_t slots = old != NULL ? old_slots * 2 : FIRST_SLOTS;
+    struct stripe old = *stripe;
+    uint32_t old_slots = old.slots != NULL ? old.mask + 1 : 0;
+    uint32_t slots = old.slots != NULL ? old_slots * 2 : FIRST_SLOTS;
 
-    stripe->slots = mem_zalloc(slots, sizeof(struct series *));
+    stripe->slots = mem_zalloc(slots, SLOT_BYTES);
+    stripe->tags = (uint16_t *)(void *)(stripe->slots + slots);
     stripe->mask = slots - 1;
     for (uint32_t i = 0; i < old_slots; i++) {
-        if (old[i] != NULL)
-            stripe->slots[find_slot(stripe, old[i]->fp)] = old[i];
+        uint32_t at;
+
+        if (old.slots[i] == NULL)
+            continue;
+        at = (stripe->mask <= UINT16_MAX ? old.tags[i] : hash_of(old.slots[i]->fp)) & stripe->mask;
+        while (stripe->slots[at] != NULL)
+            at = (at + 1) & stripe->mask;
+        move_slot(&old, i, stripe, at);
     }
-    mem_free(old);
+    mem_free(old.slots);
 }
 
 static void set_owner(struct series_map *map, struct series *series, uint32_t id)
@@ -92,9 +117,13 @@ static void set_owner(struct series_map *map, struct series *series, uint32_t id
 
 void series_map_insert_locked(struct series_map *map, struct stripe *stripe, struct series *series)
 {
+    uint32_t at;
+
     if (stripe->slots == NULL || (stripe->used + 1) * 4 > (stripe->mask + 1) * 3)
         grow(stripe);
-    stripe->slots[find_slot(stripe, series->fp)] = series;
+    at = find_slot(stripe, series->fp);
+    stripe->slots[at] = series;
+    stripe->tags[at] = (uint16_t)hash_of(series->fp);
     stripe->used++;
     __atomic_store_n(&series_map_id(map, series->id)->stripe, (uint32_t)(stripe - map->stripes),
                      __ATOMIC_RELAXED);
@@ -108,10 +137,10 @@ void series_map_remove_locked(struct series_map *map, struct stripe *stripe, str
     TIDE_ASSERT(stripe->slots[hole] == series);
     for (uint32_t i = (hole + 1) & stripe->mask; stripe->slots[i] != NULL;
          i = (i + 1) & stripe->mask) {
-        uint32_t home = home_of(stripe, stripe->slots[i]->fp);
+        uint32_t home = home_of(stripe, i);
 
         if (((i - home) & stripe->mask) >= ((i - hole) & stripe->mask)) {
-            stripe->slots[hole] = stripe->slots[i];
+            move_slot(stripe, i, stripe, hole);
             hole = i;
         }
     }
@@ -194,7 +223,7 @@ uint64_t series_map_bytes(struct series_map *map)
 
         lock_acquire(&stripe->stripe_lock);
         if (stripe->slots != NULL)
-            bytes += ((uint64_t)stripe->mask + 1) * sizeof(struct series *);
+            bytes += ((uint64_t)stripe->mask + 1) * SLOT_BYTES;
         lock_release(&stripe->stripe_lock);
     }
     return bytes + ((uint64_t)series_map_id_bound(map) + SEGMENT_IDS - 1) / SEGMENT_IDS *

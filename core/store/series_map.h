@@ -21,6 +21,7 @@
 struct stripe {
     struct lock stripe_lock; /* guards the table and every series in it */
     struct series **slots;   /* linear probing by fingerprint */
+    uint16_t *tags;          /* of slots, in the same block: part of the hash (series_map.c) */
     uint32_t mask;
     uint32_t used;
 } __attribute__((aligned(64)));

@@ -1,8 +1,8 @@
 /* slow_start.c - the server's HTTP over a store that opens from a slow disk, for specs that look at
  * a start.
  *
- * Usage: slow_start FOLDER MICROSECONDS. Each operation on the folder takes so much longer. Prints
- * its address before it opens the store; serves until SIGTERM, leaves the folder as a crash would.
+ * Usage: slow_start FOLDER MICROSECONDS [ADDRESS]. Each operation on the folder takes so much
+ * longer. Prints its address before it opens the store; serves until SIGTERM, leaves the folder as a crash would.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -53,16 +53,16 @@ static int run(struct volume *volume, struct http_options *options, struct store
 
 int main(int argc, char **argv)
 {
-    static char address[] = "127.0.0.1:0";
-    struct config_listener listen = {.address = address};
+    static char any[] = "127.0.0.1:0";
+    struct config_listener listen = {.address = argc > 3 ? argv[3] : any};
     struct store_progress progress = {0};
     struct http_options options;
     struct volume *inner, *volume;
     struct error err;
     int status;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: slow_start FOLDER MICROSECONDS\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: slow_start FOLDER MICROSECONDS [ADDRESS]\n");
         return 2;
     }
     logger_set_level(LOG_LEVEL_ERROR);

@@ -1,20 +1,40 @@
-// The server's API, below wherever this page lies.
+// The server's API, below wherever this page lies. A server that is not ready is an error as any
+// other, and an event "unready" of the window.
 
 const base = new URL("api/v1/", location.href.split(/[?#]/)[0]);
+const ready = new URL("../../-/ready", base);
 
-export class ApiError extends Error {}
+export class ApiError extends Error {
+  constructor(text, status) {
+    super(text);
+    this.status = status; // of HTTP; 0: there was no answer
+  }
+}
+
+async function send(url, options) {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    dispatchEvent(new Event("unready"));
+    throw new ApiError("the server does not answer", 0);
+  }
+}
 
 async function read(response) {
   if (response.status === 204) return { data: null };
   const text = await response.text();
+  if (response.ok && !response.headers.get("content-type")?.includes("json")) return { data: text };
   let answer;
   try {
     answer = JSON.parse(text);
   } catch {
-    throw new ApiError(`${response.status} ${response.statusText}: ${text.slice(0, 200)}`);
+    throw new ApiError(`${response.status} ${response.statusText}: ${text.slice(0, 200)}`,
+      response.status);
   }
-  if (answer.status !== "success") throw new ApiError(answer.error ?? `status ${response.status}`);
-  return answer;
+  if (answer.status === "success") return answer;
+  if (answer.phase !== undefined) dispatchEvent(new Event("unready"));
+  throw new ApiError(answer.error ?? `status ${response.status}`, response.status);
 }
 
 function form(parameters) {
@@ -31,19 +51,23 @@ function form(parameters) {
 export async function ask(path, parameters = {}, signal = undefined) {
   const url = new URL(path, base);
   url.search = form(parameters);
-  return read(await fetch(url, { signal }));
+  return read(await send(url, { signal }));
 }
 
-// Queries may be longer than an address.
-export async function query(path, parameters, signal = undefined) {
-  return read(await fetch(new URL(path, base), { method: "POST", body: form(parameters), signal }));
+// Queries may be longer than an address. Also for what changes the server; then the browser says
+// whose page asks (Origin).
+export async function post(path, parameters, signal = undefined) {
+  return read(await send(new URL(path, base), { method: "POST", body: form(parameters), signal }));
 }
 
-// Something that changes the server; the browser says whose page asks (Origin).
-export async function act(path, parameters) {
-  const url = new URL(path, base);
-  url.search = form(parameters);
-  return read(await fetch(url, { method: "POST" }));
+// null when the server is ready, else what it is at: { error, phase, done, total }.
+export async function readiness() {
+  try {
+    const response = await fetch(ready, { cache: "no-store" });
+    return response.ok ? null : await response.json();
+  } catch {
+    return { error: "the server does not answer", phase: "", done: 0, total: 0 };
+  }
 }
 
 export const apiPrefix = base.pathname.replace(/\/$/, "");

@@ -1,7 +1,8 @@
 // The chart and its legend. The uPlot object is the property `plot` of the chart's element.
 import uPlot from "uplot";
 import { el } from "./dom.js";
-import { align, formatValue, seriesName, stack } from "./series.js";
+import { formatValue } from "./format.js";
+import { align, seriesName, stack } from "./series.js";
 
 const DRAWN_MOST = 400;
 
@@ -16,6 +17,18 @@ function cssColour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+// What a logarithm does not know is a gap.
+function positive(columns) {
+  return columns.map((column) => column.map((value) => (value > 0 ? value : null)));
+}
+
+// Times of 24 hours, with the date where a day begins.
+const TIMES = [
+  [86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+];
+
 function axis(extra = {}) {
   return {
     stroke: cssColour("--faint"),
@@ -26,19 +39,20 @@ function axis(extra = {}) {
   };
 }
 
-function options(list, from, to, { stacked, log, onZoom }) {
+function options(list, from, to, { stacked, log, onZoom, onWiden }) {
   return {
     width: 600,
     height: 360,
     legend: { show: false },
-    cursor: { drag: { x: true, y: false, setScale: false }, focus: { prox: 24 }, y: false },
+    cursor: { drag: { x: true, y: false, setScale: false }, focus: { prox: 24 }, y: false,
+      bind: { dblclick: () => () => onWiden() } },
     focus: { alpha: 0.2 },
     scales: {
       x: { time: true, range: () => [from, to] },
       y: log ? { distr: 3 } : stacked ? { range: (u, low, high) =>
         uPlot.rangeNum(Math.min(0, low ?? 0), Math.max(0, high ?? 1), 0.05, true) } : {},
     },
-    axes: [axis(), axis({ size: 64, values: (u, ticks) =>
+    axes: [axis({ values: TIMES }), axis({ size: 64, values: (u, ticks) =>
       ticks.map((tick) => (tick === null ? "" : formatValue(tick))) })],
     series: [{}, ...list.map((one, i) => ({
       label: one.name,
@@ -104,8 +118,9 @@ export function createChart(results, from, to, settings) {
   const canvas = el("div", { class: "plot", role: "img",
     "aria-label": `chart of ${list.length} series` });
   const now = el("p", { class: "cursor-time" });
+  const drawn = settings.stacked ? stack(columns) : columns;
   const plot = new uPlot(options(list, from, to, settings),
-    [times, ...(settings.stacked ? stack(columns) : columns)], canvas);
+    [times, ...(settings.log ? positive(drawn) : drawn)], canvas);
   const shown = legend(list, columns, plot);
   plot.hooks.setCursor = [(u) => {
     shown.show(u.cursor.idx);

@@ -1,25 +1,16 @@
-// The view of what is stored: metrics, labels with their values, the largest cardinalities.
+// The view of what is stored: series and their chunks, metrics, labels with their values, the largest
+// cardinalities.
 import { ask } from "./api.js";
-import { el, message, section, table } from "./dom.js";
-import { seriesName } from "./series.js";
+import { el, facts, message, section, swapIn, table } from "./dom.js";
+import { createSeries } from "./explore_series.js";
+import { formatCount } from "./format.js";
+import { selectorOf } from "./series.js";
+import { graphLink, seriesLink } from "./state.js";
 
 const SHOWN_MOST = 500;
 
-function graphLink(expression, text = expression) {
-  return el("a", { href: `?${new URLSearchParams({ "g0.expr": expression })}` }, text);
-}
-
-// A metric of any name, as a selector.
-function selector(name) {
-  return /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name) ? name : `{__name__=${JSON.stringify(name)}}`;
-}
-
-async function showInto(node, make) {
-  try {
-    node.replaceChildren(...[await make()].flat());
-  } catch (error) {
-    node.replaceChildren(message("error", error.message));
-  }
+function link(expression, text) {
+  return el("a", { href: graphLink(expression), title: "graph" }, text);
 }
 
 async function metrics(filter) {
@@ -31,9 +22,11 @@ async function metrics(filter) {
     const wanted = filter.value.trim().toLowerCase();
     const found = names.data.filter((name) => name.toLowerCase().includes(wanted));
     node.replaceChildren(
-      table(["metric", "type", "help"], found.slice(0, SHOWN_MOST).map((name) =>
-        [graphLink(selector(name), name), about(name)?.[0].type ?? "", about(name)?.[0].help ?? ""]),
-      "no metrics"),
+      table(["metric", "type", "help", ""], found.slice(0, SHOWN_MOST).map((name) =>
+        [link(selectorOf({ __name__: name }), name), about(name)?.[0].type ?? "",
+          about(name)?.[0].help ?? "",
+          el("a", { href: seriesLink(selectorOf({ __name__: name })) }, "series")]),
+      names.data.length > 0 ? "no metric of that name" : "nothing is stored yet"),
       el("p", { class: "took" }, `${Math.min(found.length, SHOWN_MOST)} of ${names.data.length}`));
   };
   filter.oninput = show;
@@ -47,11 +40,11 @@ async function labels(node) {
   const count = new Map(counts?.data.labelValueCountByLabelName.map(({ name, value }) =>
     [name, value]));
   const values = el("div");
-  const open = (name) => showInto(values, async () => {
+  const open = (name) => swapIn(values, async () => {
     const answer = await ask(`label/${encodeURIComponent(name)}/values`);
     return [el("h3", {}, `${answer.data.length} values of ${name}`),
       table(["value"], answer.data.slice(0, SHOWN_MOST).map((value) =>
-        [graphLink(seriesName({ [name]: value }), value)]))];
+        [link(selectorOf({ [name]: value }), value)]))];
   });
   node.replaceChildren(
     table(["label", "values"], data.map((name) => [
@@ -65,26 +58,27 @@ async function cardinalities() {
     table([head, "count"], rows.map(({ name, value }) => [name, value])));
   const { numSeries, numLabelPairs, chunkCount } = data.headStats;
   return [
-    el("p", {}, `${numSeries.toLocaleString("en")} series in memory, ` +
-      `${chunkCount.toLocaleString("en")} chunks, ` +
-      `${numLabelPairs.toLocaleString("en")} label pairs`),
+    facts([["series in memory", formatCount(numSeries)], ["chunks", formatCount(chunkCount)],
+      ["label pairs", formatCount(numLabelPairs)]]),
     el("div", { class: "columns" },
       list("Series of metrics", "metric", data.seriesCountByMetricName),
       list("Values of labels", "label", data.labelValueCountByLabelName),
       list("Series of label pairs", "pair", data.seriesCountByLabelValuePair))];
 }
 
-export function createExplore() {
+export function createExplore(state) {
   const filter = el("input", { type: "search", placeholder: "filter metrics",
     "aria-label": "filter metrics" });
   const found = el("div"), named = el("div"), largest = el("div");
+  const series = createSeries(state);
   return {
-    node: el("div", { class: "explore" }, section("Metrics", filter, found),
+    node: el("div", { class: "explore" }, series.node, section("Metrics", filter, found),
       section("Labels", named), section("Cardinality", largest)),
     start() {
-      showInto(found, () => metrics(filter));
+      series.start();
+      swapIn(found, () => metrics(filter));
       labels(named).catch((error) => named.replaceChildren(message("error", error.message)));
-      showInto(largest, cardinalities);
+      swapIn(largest, cardinalities);
     },
     destroy() {},
   };

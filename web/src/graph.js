@@ -1,5 +1,5 @@
 // The view of graphs: queries, range and step, the chart or the table of what they found.
-import { query } from "./api.js";
+import { post } from "./api.js";
 import { createChart } from "./chart.js";
 import { button, el, message, table } from "./dom.js";
 import { createEditor } from "./editor.js";
@@ -66,7 +66,7 @@ export function createGraph(state) {
       return;
     }
     chart = createChart(results, from, to, { stacked: state.stacked, log: state.log,
-      onZoom: (low, high) => moveTo(low, high) });
+      onZoom: (low, high) => moveTo(low, high), onWiden: () => scale(1) });
     shown.append(chart.node);
   }
 
@@ -96,8 +96,8 @@ export function createGraph(state) {
     try {
       const axis = axisOf(state);
       const answers = await Promise.all(asked.map((text) => (state.table
-        ? query("query", { query: text, time: axis.to }, mine.signal)
-        : query("query_range", { query: text, start: axis.from, end: axis.to, step: axis.step },
+        ? post("query", { query: text, time: axis.to }, mine.signal)
+        : post("query_range", { query: text, start: axis.from, end: axis.to, step: axis.step },
           mine.signal))));
       if (gone || mine !== under_way) return;
       note(answers, performance.now() - began);
@@ -159,10 +159,12 @@ export function createGraph(state) {
     run();
   }
 
+  // To the next longer or shorter of the usual ranges.
   function scale(direction) {
-    const now = RANGES.findIndex((range) => parseDuration(range) >= parseDuration(state.range));
-    const next = (now < 0 ? RANGES.length : now) + direction;
-    set("range", RANGES[Math.max(0, Math.min(RANGES.length - 1, next))]);
+    const now = parseDuration(state.range);
+    const beyond = (range) => direction * (parseDuration(range) - now) > 0;
+    const next = direction > 0 ? RANGES.find(beyond) : RANGES.findLast(beyond);
+    set("range", next ?? state.range);
   }
 
   const field = (key, label, attributes) => el("input", { "aria-label": label, title: label,
@@ -196,6 +198,15 @@ export function createGraph(state) {
     step, el("span", { class: "group" }, ...toggles), refresh,
     el("datalist", { id: "ranges" }, ...RANGES.map((value) => el("option", { value }))));
 
+  // "/" leads to the first query, as in other pages.
+  const onSlash = (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey ||
+        event.target.closest("input, select, .cm-editor")) return;
+    event.preventDefault();
+    editors[0].focus();
+  };
+  document.addEventListener("keydown", onSlash);
+
   state.queries.forEach(addQuery);
   fill();
   return {
@@ -206,6 +217,7 @@ export function createGraph(state) {
     },
     destroy() {
       gone = true;
+      document.removeEventListener("keydown", onSlash);
       clearTimeout(timer);
       under_way?.abort();
       clear();

@@ -1,8 +1,10 @@
-// The page: three views, chosen by the address.
+// The page: three views, chosen by the address; while the server starts, how far it is.
+import { readiness } from "./api.js";
 import { el } from "./dom.js";
 import { createExplore } from "./explore.js";
 import { createGraph } from "./graph.js";
 import { createOperate } from "./operate.js";
+import { createRecovery } from "./recovery.js";
 import { readState } from "./state.js";
 
 const VIEWS = {
@@ -11,18 +13,34 @@ const VIEWS = {
   operate: ["Operate", createOperate],
 };
 
-let view = null, last_graph = "?";
+let view = null, last_graph = "?", waiting = false;
+
+function put(next) {
+  view?.destroy();
+  view = next;
+  document.getElementById("view").replaceChildren(view.node);
+  view.start();
+}
 
 function show() {
   const state = readState();
-  view?.destroy();
-  view = VIEWS[state.view][1](state);
-  document.getElementById("view").replaceChildren(view.node);
   document.getElementById("tabs").replaceChildren(...Object.entries(VIEWS).map(([name, [title]]) =>
     el("a", { href: name === "graph" ? last_graph : `?view=${name}`,
       "aria-current": name === state.view ? "page" : null }, title)));
   document.title = `Tidemark: ${VIEWS[state.view][0].toLowerCase()}`;
-  view.start();
+  if (!waiting) put(VIEWS[state.view][1](state));
+}
+
+async function wait() {
+  if (waiting) return;
+  waiting = true;
+  const now = await readiness();
+  const go = () => {
+    waiting = false;
+    show();
+  };
+  if (now === null) go();
+  else put(createRecovery(now, go));
 }
 
 // Links within the page change the view without loading it again.
@@ -35,6 +53,8 @@ document.addEventListener("click", (event) => {
   show();
 });
 addEventListener("popstate", show);
+addEventListener("unready", wait);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 
 show();
+wait();

@@ -1,11 +1,25 @@
 // Results of range queries: names of series, and columns on one time axis.
 
+const NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+
+// A string of PromQL.
+function quote(text) {
+  return JSON.stringify(text);
+}
+
 // As PromQL writes it: name{label="value"}.
 export function seriesName(metric) {
   const labels = Object.keys(metric).filter((name) => name !== "__name__").sort()
-    .map((name) => `${name}=${JSON.stringify(metric[name])}`);
+    .map((name) => `${NAME.test(name) ? name : quote(name)}=${quote(metric[name])}`);
   const name = metric.__name__ ?? "";
   return labels.length > 0 || name === "" ? `${name}{${labels.join(", ")}}` : name;
+}
+
+// A selector of these labels and their values, whatever their names are.
+export function selectorOf(metric) {
+  return /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(metric.__name__ ?? "x") ? seriesName(metric)
+    : `{${Object.keys(metric).sort().map((name) => `${NAME.test(name) ? name : quote(name)}=` +
+      quote(metric[name])).join(", ")}}`;
 }
 
 // {times, columns}: the times that any of the series has, and each one's value or null there.
@@ -33,15 +47,4 @@ export function stack(columns) {
     sums[i] = (sums[i] ?? 0) + value;
     return sums[i];
   }));
-}
-
-// Short, for axes and legends.
-export function formatValue(value) {
-  if (value === null || value === undefined) return "–";
-  const size = Math.abs(value);
-  if (size !== 0 && (size < 0.001 || size >= 1e15)) return value.toExponential(3);
-  for (const [unit, letter] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
-    if (size >= (unit === 1e3 ? 1e4 : unit)) return `${Number((value / unit).toPrecision(4))}${letter}`;
-  }
-  return String(Number(value.toPrecision(5)));
 }

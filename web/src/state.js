@@ -18,12 +18,14 @@ export function readState(search = location.search) {
     stacked: ["1", "stacked"].includes(first("stacked", first("display_mode", "0"))),
     log: first("log", "0") === "1",
     refresh: first("refresh", ""),
+    match: parameters.get("match") ?? "",
+    chunks: parameters.get("chunks") === "1",
   };
 }
 
 export function stateSearch(state) {
   const parameters = new URLSearchParams();
-  if (state.view !== "graph") parameters.set("view", state.view);
+  if (state.view !== "graph") return `?${viewSearch(state)}`;
   state.queries.forEach((text, i) => parameters.set(`g${i}.expr`, text));
   parameters.set("g0.range_input", state.range);
   if (state.end) parameters.set("g0.end_input", state.end);
@@ -33,6 +35,22 @@ export function stateSearch(state) {
   if (state.log) parameters.set("g0.log", "1");
   if (state.refresh) parameters.set("g0.refresh", state.refresh);
   return `?${parameters}`;
+}
+
+function viewSearch({ view, match, chunks }) {
+  const parameters = new URLSearchParams({ view });
+  if (match) parameters.set("match", match);
+  if (match && chunks) parameters.set("chunks", "1");
+  return parameters;
+}
+
+// Links within the page.
+export function graphLink(expression, more = {}) {
+  return `?${new URLSearchParams({ "g0.expr": expression, ...more })}`;
+}
+
+export function seriesLink(match, chunks = false) {
+  return `?${viewSearch({ view: "explore", match, chunks })}`;
 }
 
 // Writes the address; `step` makes it one of the browser's back button.

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fetch.h"
+#include "base/heap_trim.h"
 #include "base/logger.h"
 #include "base/metrics.h"
 #include "base/notify.h"
@@ -384,12 +385,14 @@ static int wait_for_the_end(struct server *server)
     int64_t watchdog_ms = notify_watchdog_ms();
     int64_t report_ms = watchdog_ms > 0 ? TIDE_MIN(watchdog_ms / 2, REPORT_MS) : REPORT_MS;
     bool stop_when_open = false, is_open = false;
+    struct heap_trim trim = {0};
 
     for (;;) {
         int number = next_signal(server, report_ms);
 
         if (number == 0) {
             report(server, is_open);
+            (void)heap_trim(&trim);
         } else if (number == SIGHUP) {
             (void)!reload(server, &(struct error){0});
         } else if (number == SIGUSR1 && server->opener.started) {

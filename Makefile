@@ -100,9 +100,9 @@ $(O)/%.o: %.cc $(O)/flags
 
 # The server's own Lua and the page, if `make web` built it, lie in the binary. Looked for when they
 # are embedded, as `make web all` makes some of them.
-embedded_files = $(lua_files) $(shell ls web/dist/*.gz 2>/dev/null)
+embedded_files = $(lua_files) docs/lua-api.md $(shell ls web/dist/*.gz 2>/dev/null)
 
-$(B)/gen/embedded.c: .ci/embed $(lua_files) $(B)/gen/embedded.list
+$(B)/gen/embedded.c: .ci/embed $(lua_files) docs/lua-api.md $(B)/gen/embedded.list
 	$(call say,EMBED,$@)
 	$(q)sh .ci/embed $(embedded_files) > $@
 
@@ -225,9 +225,10 @@ format: ## rewrite C sources in the house's layout
 
 from_schema := package.path = "lua/?.lua" io.write(require("tidemark.config")
 
-docs: ## write config.lua and docs/configuration.md anew from the schema
+docs: ## write config.lua, docs/configuration.md and the commands of docs/console.md anew
 	luajit -e '$(from_schema).example())' > config.lua
 	luajit -e '$(from_schema).document())' > docs/configuration.md
+	luajit -e 'package.path = "lua/?.lua" require("tidemark.console_help").write("docs/console.md")'
 
 # --- manual pages and packages -------------------------------------------------------------------
 

@@ -214,6 +214,10 @@ return {
     -- console.sock in the data folder; off: none.
     -- (path)
     -- socket = "",
+    -- A second socket, for the server's user and group (mode 0660): its consoles look at
+    -- everything, but what acts is refused; empty: none.
+    -- (path)
+    -- read_only_socket = "",
     -- Open consoles at once; further ones are refused.
     -- (integer, 1 to 10000)
     -- connections = 128,

@@ -36,6 +36,7 @@
 struct server {
     const struct arguments *arguments;
     const struct config *config;
+    struct config reloaded; /* the newest, of which only some keys hold; zeroed: none yet */
     struct metrics *metrics;
     struct store_progress progress;
     struct http_server *http;
@@ -44,10 +45,10 @@ struct server {
     struct running_queries *running;
     struct rulebook *rules; /* always there; without scripts it has no rules */
     struct scheduler *scheduler;
-    struct console_server *console; /* NULL: there is none */
-    struct thread opener;           /* opens the store while the main thread listens for signals */
+    struct console_server *consoles[2]; /* the console, the one that only looks; NULL: none */
+    struct thread opener; /* opens the store while the main thread listens for signals */
     sigset_t signals;
-    struct lock reload_lock; /* one reload at a time */
+    struct lock reload_lock; /* one reload at a time; guards `reloaded` */
     struct error open_error;
 };
 
@@ -146,13 +147,16 @@ static int reload_config(struct server *server, struct error *err)
     if (arguments_try_config(server->arguments, &config, err) != 0)
         return -1;
     result = http_server_reload(server->http, &config, err);
-    if (result == 0) {
-        logger_set_level((enum log_level)config.log_level);
-        logger_set_format((enum log_format)config.log_format);
-        tell_of_restart(server, &config);
+    if (result != 0) {
+        config_destroy(&config);
+        return -1;
     }
-    config_destroy(&config);
-    return result;
+    logger_set_level((enum log_level)config.log_level);
+    logger_set_format((enum log_format)config.log_format);
+    tell_of_restart(server, &config);
+    config_destroy(&server->reloaded);
+    server->reloaded = config;
+    return 0;
 }
 
 /* What may change while the server runs. Scripts that do not load change nothing at all. */
@@ -178,6 +182,17 @@ static int reload(void *ctx, struct error *err)
     else
         log_error("reload failed, what was in force stays", "error=\"%s\"", err->text);
     return result;
+}
+
+/* Any thread. */
+static void tell_config(void *ctx, struct buf *out)
+{
+    struct server *server = ctx;
+
+    lock_acquire(&server->reload_lock);
+    config_list(server->config,
+                server->reloaded.origins != NULL ? &server->reloaded : server->config, out);
+    lock_release(&server->reload_lock);
 }
 
 static void fill_store_options(struct store_options *options, const struct config *config,
@@ -252,11 +267,12 @@ static void describe_state(void *ctx, char *out, size_t size)
 }
 
 /* A console is a help and no condition: a server without one serves. */
-static void start_console(struct server *server)
+static struct console_server *start_console(struct server *server, const char *path,
+                                            bool only_looks)
 {
-    char path[4096];
     struct console_options options = {
         .path = path,
+        .only_looks = only_looks,
         .book = server->rules,
         .version = TIDE_VERSION,
         .time_ms = server->config->console.time_ms,
@@ -265,13 +281,24 @@ static void start_console(struct server *server)
         .state_ctx = server,
         .metrics = server->metrics,
     };
+    struct console_server *console;
     struct error err;
 
-    if (server->console != NULL || !arguments_console_path(server->config, path, sizeof(path)))
-        return;
-    server->console = console_server_start(&options, &err);
-    if (server->console == NULL)
+    console = console_server_start(&options, &err);
+    if (console == NULL)
         log_warn("there is no console", "error=\"%s\"", err.text);
+    return console;
+}
+
+static void start_consoles(struct server *server)
+{
+    const char *looking = server->config->console.read_only_socket;
+    char path[4096];
+
+    if (server->consoles[0] == NULL && arguments_console_path(server->config, path, sizeof(path)))
+        server->consoles[0] = start_console(server, path, false);
+    if (server->consoles[1] == NULL && looking[0] != '\0')
+        server->consoles[1] = start_console(server, looking, true);
 }
 
 /* A folder that is none must stay empty until it is made into one. */
@@ -310,6 +337,7 @@ static void start_scripts(struct server *server)
         .query_max_samples = (size_t)config->query.max_samples,
         .query_max_series = (size_t)config->query.max_series,
         .reload = reload,
+        .tell_config = tell_config,
         .reload_ctx = server,
         .data_dir = config->data,
     };
@@ -340,7 +368,7 @@ static void announce(struct server *server, int64_t begin_ns)
 
     start_scripts(server);
     __atomic_store_n(&server->serving, server->store, __ATOMIC_RELEASE);
-    start_console(server);
+    start_consoles(server);
     http_server_open(server->http, server->store);
     store_stats_get(server->store, &stats);
     log_info("ready", "series=%" PRIu64 " archived=%" PRIu64 " data=%s took_ms=%" PRId64,
@@ -419,7 +447,8 @@ static int stop(struct server *server)
     int result = 0;
 
     http_server_stop(server->http);
-    console_server_stop(server->console);
+    console_server_stop(server->consoles[0]);
+    console_server_stop(server->consoles[1]);
     scheduler_stop(server->scheduler);
     rulebook_attach(server->rules, NULL);
     if (server->store != NULL && store_close(server->store, &err) != 0) {
@@ -427,6 +456,7 @@ static int stop(struct server *server)
         result = -1;
     }
     rulebook_close(server->rules);
+    config_destroy(&server->reloaded);
     running_queries_free(server->running);
     metrics_free(server->metrics);
     if (result == 0)
@@ -454,7 +484,7 @@ int serve(const struct arguments *arguments, const struct config *config)
         return -1;
     }
     if (is_store(config->data))
-        start_console(&server); /* a recovery can be watched */
+        start_consoles(&server); /* a recovery can be watched */
     result = wait_for_the_end(&server);
     if (result != 0)
         fprintf(stderr, "tidemark: %s\n", server.open_error.text);

@@ -48,7 +48,7 @@ static bool is_served(const struct sockaddr_un *address)
     return served;
 }
 
-static int open_socket(const char *path, struct error *err)
+static int open_socket(const char *path, mode_t mode, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat stat;
@@ -71,8 +71,8 @@ static int open_socket(const char *path, struct error *err)
     if (fd == -1)
         return error_set_errno(err, "console.socket %s", path);
     /* The mode of the inode comes from the descriptor's, before anybody can see it. */
-    if (fchmod(fd, 0600) != 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-        chmod(path, 0600) != 0 || listen(fd, BACKLOG) != 0) {
+    if (fchmod(fd, mode) != 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        chmod(path, mode) != 0 || listen(fd, BACKLOG) != 0) {
         error_set_errno(err, "console.socket %s", path);
         close(fd);
         return -1;
@@ -80,8 +80,8 @@ static int open_socket(const char *path, struct error *err)
     return fd;
 }
 
-/* Root and our own user only. */
-static bool is_welcome(int fd, uid_t *user)
+/* Root and our own user only; to look, whoever the socket's mode lets in. */
+static bool is_welcome(int fd, bool only_looks, uid_t *user)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
@@ -89,7 +89,7 @@ static bool is_welcome(int fd, uid_t *user)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
         return false;
     *user = peer.uid;
-    return peer.uid == 0 || peer.uid == geteuid();
+    return only_looks || peer.uid == 0 || peer.uid == geteuid();
 }
 
 static void accept_one(struct console_server *server)
@@ -101,7 +101,7 @@ static void accept_one(struct console_server *server)
 
     if (fd == -1)
         return;
-    if (!is_welcome(fd, &user)) {
+    if (!is_welcome(fd, server->options.only_looks, &user)) {
         log_warn("a console was refused", "user=%u", (unsigned)user);
         close(fd);
         return;
@@ -206,15 +206,16 @@ struct console_server *console_server_start(const struct console_options *option
         server->options.connections = CONNECTIONS;
     server->seats = mem_zalloc(server->options.connections, sizeof(struct seat *));
     server->wake_fd = eventfd(0, EFD_CLOEXEC);
-    server->listen_fd = open_socket(server->path, err);
+    server->listen_fd = open_socket(server->path, options->only_looks ? 0660 : 0600, err);
     if (server->listen_fd == -1 ||
         thread_start(&server->thread, "console", 0, run, server, err) != 0) {
         free_server(server);
         return NULL;
     }
     if (options->metrics != NULL)
-        metrics_callback(options->metrics, METRIC_GAUGE, "tidemark_consoles", "Open consoles.", "",
-                         count_open, server);
+        metrics_callback(options->metrics, METRIC_GAUGE,
+                         options->only_looks ? "tidemark_consoles_read_only" : "tidemark_consoles",
+                         "Open consoles.", "", count_open, server);
     return server;
 }
 

@@ -1,8 +1,9 @@
 /* console_server.h - consoles on the running server: a Unix socket, a session for each connection.
  *
  * The socket is made with mode 0600, and only root and the server's own user are let in, whatever
- * its mode became. One thread reads all connections; each has one more that runs its lines, at a
- * lower priority than pushes and queries, so a busy console stalls no other. */
+ * its mode became. One whose sessions only look is for the group as well. One thread reads all
+ * connections; each has one more that runs its lines, at a lower priority than pushes and queries,
+ * so a busy console stalls no other. */
 #ifndef TIDE_CONSOLE_CONSOLE_SERVER_H
 #define TIDE_CONSOLE_CONSOLE_SERVER_H
 
@@ -15,6 +16,7 @@ struct rulebook;
 
 struct console_options {
     const char *path;      /* of the socket; copied */
+    bool only_looks;       /* mode 0660, for whoever may open it; sessions refuse what acts */
     struct rulebook *book; /* of the sessions; outlives the server */
     const char *version;   /* told to clients; copied */
     int64_t time_ms;       /* of one evaluation; 0: 60 s */

@@ -97,6 +97,8 @@ static void send_state(struct seat *seat)
 
     if (seat->options->state != NULL)
         seat->options->state(seat->options->state_ctx, state, sizeof(state));
+    if (state[0] == '\0' && seat->options->only_looks)
+        snprintf(state, sizeof(state), "look only");
     if (strcmp(state, seat->state) == 0)
         return;
     memcpy(seat->state, state, sizeof(state));
@@ -141,6 +143,7 @@ static bool open_session(struct seat *seat)
         .book = seat->options->book,
         .user = seat->user,
         .time_ms = seat->options->time_ms,
+        .only_looks = seat->options->only_looks,
         .print = send_part,
         .print_ctx = seat,
     };

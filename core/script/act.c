@@ -30,6 +30,7 @@ void actor_clear(struct actor *actor)
     running_list_destroy(&actor->queries);
     actor->queries = (struct running_list){0};
     read_request_destroy(&actor->read);
+    look_clear(&actor->look);
     buf_destroy(&actor->text);
 }
 

@@ -15,6 +15,7 @@
 #include "promql/running.h"
 #include "script/functions.h"
 #include "script/host.h"
+#include "script/look.h"
 #include "script/narrow.h"
 #include "store/append.h"
 #include "store/batch.h"
@@ -32,7 +33,8 @@ struct actor {
     int64_t time_ms;    /* what "now" is for queries and pushes; 0: the clock's */
     void (*print)(void *ctx, const char *text, size_t len); /* NULL: print is not there */
     void *print_ctx;
-    bool operates; /* a console: tide.server, too */
+    bool operates;   /* a console: tide.server, too */
+    bool only_looks; /* what acts is refused (act_allow_raises) */
 
     /* The rest is its own. */
     struct script_host host; /* as long as it acts; host.store NULL: none */
@@ -48,6 +50,7 @@ struct actor {
     struct text_list texts;
     struct text_count_list counts;
     struct running_list queries;
+    struct look look;
     struct buf text;
 };
 
@@ -67,6 +70,8 @@ TIDE_NODISCARD int actor_push(struct actor *actor, const struct label *labels, s
                               int64_t time_ms, double value, struct error *err);
 
 #ifndef TIDE_CDEF
+/** Raises if the actor only looks; `what`: the function that acts. */
+void act_allow_raises(struct lua_State *L, const struct actor *actor, const char *what);
 /** Pushes a table of labels by name. */
 void act_push_labels_raises(struct lua_State *L, const struct labels *labels);
 /** Adds the functions to `native`, whose table is on top of the stack. */

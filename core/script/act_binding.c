@@ -31,6 +31,14 @@ static struct actor *actor_raises(lua_State *L, const char *what)
     return binding->actor;
 }
 
+void act_allow_raises(lua_State *L, const struct actor *actor, const char *what)
+{
+    if (!actor->only_looks)
+        return;
+    lua_pushfstring(L, "%s acts, and this console only looks (console.read_only_socket)", what);
+    lua_error(L); /* without a place: it is ours */
+}
+
 static int raise(lua_State *L, const struct error *err)
 {
     return luaL_error(L, "%s", err->text);
@@ -82,6 +90,15 @@ static void set_time(lua_State *L, const char *name, int64_t time_ms)
         return;
     lua_pushnumber(L, (double)time_ms / 1000);
     lua_setfield(L, -2, name);
+}
+
+static void set_fingerprint(lua_State *L, uint64_t fp)
+{
+    char digits[17];
+
+    snprintf(digits, sizeof(digits), "%016" PRIx64, fp);
+    lua_pushstring(L, digits);
+    lua_setfield(L, -2, "fp");
 }
 
 static void push_series(lua_State *L, const struct value *value, const struct value_series *series)
@@ -201,7 +218,7 @@ static void set_use(lua_State *L, struct store *store, uint64_t fp)
     }
 }
 
-/* series(selector, from, to, limit): a list of { labels, first, last, created, last_read, reads },
+/* series(selector, from, to, limit): a list of { labels, fp, first, last, created, last_read, reads },
  * and how many there are */
 static int act_series(lua_State *L)
 {
@@ -226,9 +243,10 @@ static int act_series(lua_State *L)
     for (size_t i = 0; i < count; i++) {
         const struct selected_series *series = &actor->selection->series[i];
 
-        lua_createtable(L, 0, 6);
+        lua_createtable(L, 0, 7);
         act_push_labels_raises(L, series->labels);
         lua_setfield(L, -2, "labels");
+        set_fingerprint(L, series->fp);
         set_time(L, "first", series->first_ms);
         set_time(L, "last", series->last_ms);
         set_use(L, actor->host.store, series->fp);
@@ -322,6 +340,7 @@ static int act_push(lua_State *L)
     size_t count;
     struct error err;
 
+    act_allow_raises(L, actor, "tide.push");
     luaL_checktype(L, 1, LUA_TTABLE);
     count = lua_objlen(L, 1) / 2;
     if (count == 0 || count > MAX_PUSHED_LABELS)
@@ -387,6 +406,8 @@ static int act_delete(lua_State *L)
     int failed;
     struct error err;
 
+    if (!request.dry_run)
+        act_allow_raises(L, actor, "tide.delete");
     paused =
         sandbox_pause(sandbox_of(L)); /* what it reads may be large; half a delete helps nobody */
     failed = store_delete(actor->host.store, &request, &removed, &err);
@@ -408,6 +429,7 @@ static int act_undelete(lua_State *L)
     int failed;
     struct error err;
 
+    act_allow_raises(L, actor, "tide.undelete");
     paused = sandbox_pause(sandbox_of(L));
     failed = store_undelete(actor->host.store, id, actor->user, &restored, &err);
     sandbox_resume(sandbox_of(L), paused);

@@ -90,6 +90,7 @@ static const struct binding bindings[] = {
     BIND("alerts.resend", MILLISECONDS, alerts.resend_ms),
     BIND("alerts.url", TEXT, alerts.url),
     BIND("console.socket", TEXT, console.socket),
+    BIND("console.read_only_socket", TEXT, console.read_only_socket),
     BIND("console.connections", WHOLE, console.connections),
     BIND("console.time", MILLISECONDS, console.time_ms),
     BIND("http.workers", WHOLE, http.workers),
@@ -113,7 +114,8 @@ static const struct binding bindings[] = {
 /* What one visit to Lua is about. */
 struct visit {
     struct config *config;
-    const char *path; /* config_load */
+    const struct config *now; /* config_list */
+    const char *path;         /* config_load */
     const char *source;
     size_t source_len;
     const char *flag; /* config_set */
@@ -383,6 +385,19 @@ static void push_value(lua_State *L, const struct config *config, const struct b
     }
 }
 
+/* Values and origins, as two tables. */
+static void push_config(lua_State *L, const struct config *config)
+{
+    lua_newtable(L);
+    lua_newtable(L);
+    for (size_t i = 0; i < KEYS; i++) {
+        push_value(L, config, &bindings[i]);
+        lua_setfield(L, -3, bindings[i].key);
+        lua_pushstring(L, config->origins[i]);
+        lua_setfield(L, -2, bindings[i].key);
+    }
+}
+
 static void print_run(lua_State *L, void *ctx)
 {
     struct visit *visit = ctx;
@@ -390,16 +405,11 @@ static void print_run(lua_State *L, void *ctx)
     const char *text;
 
     sandbox_require_raises(L, "tidemark.config");
-    lua_getfield(L, -1, "print");
-    lua_newtable(L);
-    lua_newtable(L);
-    for (size_t i = 0; i < KEYS; i++) {
-        push_value(L, visit->config, &bindings[i]);
-        lua_setfield(L, -3, bindings[i].key);
-        lua_pushstring(L, visit->config->origins[i]);
-        lua_setfield(L, -2, bindings[i].key);
-    }
-    lua_call(L, 2, 1);
+    lua_getfield(L, -1, visit->now != NULL ? "list" : "print");
+    push_config(L, visit->config);
+    if (visit->now != NULL)
+        push_config(L, visit->now);
+    lua_call(L, visit->now != NULL ? 4 : 2, 1);
     text = luaL_checklstring(L, -1, &len);
     buf_append(visit->out, text, len);
 }
@@ -412,6 +422,16 @@ void config_print(const struct config *config, struct buf *out)
     /* Trusted Lua on checked values: only a broken build or a lack of memory gets here. */
     if (visit_lua(print_run, &visit, &err) == -1)
         buf_printf(out, "-- cannot print: %s\n", err.text);
+}
+
+void config_list(const struct config *config, const struct config *now, struct buf *out)
+{
+    struct visit visit = {.config = (struct config *)config, .now = now, .out = out};
+    size_t before = out->len;
+    struct error err;
+
+    if (visit_lua(print_run, &visit, &err) == -1)
+        out->len = before;
 }
 
 /* --- config_differences -------------------------------------------------------------------------

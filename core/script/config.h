@@ -132,7 +132,8 @@ struct config_tenants {
 };
 
 struct config_console {
-    char *socket; /* "": in the data folder; "off": none */
+    char *socket;           /* "": in the data folder; "off": none */
+    char *read_only_socket; /* "": none */
     int64_t connections;
     int64_t time_ms;
 };
@@ -209,6 +210,9 @@ TIDE_NODISCARD int config_set(struct config *config, const char *flag, const cha
                               const char *text, struct error *err);
 /** Appends the effective values as a valid config.lua whose comments say where each is from. */
 void config_print(const struct config *config, struct buf *out);
+/** Appends a line for each key: its name, its value as Lua, its origin, with tabs between;
+ * passwords and tokens are not shown. What may change while the server runs is taken from `now`. */
+void config_list(const struct config *config, const struct config *now, struct buf *out);
 /**
  * Appends the names of keys whose values differ, with blanks between; without those of `except`.
  *

@@ -7,6 +7,7 @@
 #define TIDE_SCRIPT_HOST_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/error.h"
 
 struct running_queries;
@@ -22,7 +23,10 @@ struct script_host {
     size_t query_max_series;
     /* Reads configuration and scripts again; NULL: it cannot be asked. Any thread. */
     int (*reload)(void *ctx, struct error *err);
-    void *reload_ctx;
+    /* Appends the configuration in force, a line for each key: key, value, origin, with tabs
+     * between; no secrets. Any thread; may be NULL. */
+    void (*tell_config)(void *ctx, struct buf *out);
+    void *reload_ctx;     /* of both */
     const char *data_dir; /* whose disk space disk_low watches; NULL: none */
 };
 

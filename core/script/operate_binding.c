@@ -19,7 +19,7 @@
 /* How soon a cancel ends a sleep. */
 #define SLEEP_SLICE_NS 20000000
 
-static struct actor *operator_raises(lua_State *L)
+struct actor *operator_raises(lua_State *L)
 {
     struct binding *binding = sandbox_owner(L);
 
@@ -91,6 +91,7 @@ static int operate_kill(lua_State *L)
     uint64_t number = strtoull(id, &end, 10);
     struct error err;
 
+    act_allow_raises(L, actor, "kill");
     if (*id == '\0' || *end != '\0')
         return luaL_error(L, "kill: the id of a query, please");
     if (running_queries_kill(actor->host.running, number, actor->user, &err) != 0)
@@ -146,6 +147,7 @@ static int operate_reload(lua_State *L)
     struct actor *actor = operator_raises(L);
     struct error err;
 
+    act_allow_raises(L, actor, "reload");
     if (actor->host.reload == NULL)
         return luaL_error(L, "reload: not in this server");
     if (actor->host.reload(actor->host.reload_ctx, &err) != 0)
@@ -156,13 +158,15 @@ static int operate_reload(lua_State *L)
 /* --- the engine --------------------------------------------------------------------------------
  */
 
-static int run_store(lua_State *L, int (*work)(struct store *store, struct error *err))
+static int run_store(lua_State *L, const char *what,
+                     int (*work)(struct store *store, struct error *err))
 {
     struct actor *actor = operator_raises(L);
     struct error err;
     int64_t paused;
     int failed;
 
+    act_allow_raises(L, actor, what);
     if (actor->host.store == NULL)
         return luaL_error(L, "the store is not open");
     paused = sandbox_pause(sandbox_of(L));
@@ -175,17 +179,17 @@ static int run_store(lua_State *L, int (*work)(struct store *store, struct error
 
 static int operate_maintain(lua_State *L)
 {
-    return run_store(L, store_maintain);
+    return run_store(L, "maintain", store_maintain);
 }
 
 static int operate_persist(lua_State *L)
 {
-    return run_store(L, store_persist);
+    return run_store(L, "persist", store_persist);
 }
 
 static int operate_checkpoint(lua_State *L)
 {
-    return run_store(L, store_checkpoint);
+    return run_store(L, "checkpoint", store_checkpoint);
 }
 
 /* top(what, limit): a list of { text, count } */
@@ -217,9 +221,10 @@ static int operate_log_level(lua_State *L)
 {
     struct actor *actor = operator_raises(L);
 
-    (void)actor;
-    if (!lua_isnoneornil(L, 1))
+    if (!lua_isnoneornil(L, 1)) {
+        act_allow_raises(L, actor, "log_level");
         logger_set_level((enum log_level)luaL_checkinteger(L, 1));
+    }
     lua_pushinteger(L, (lua_Integer)logger_level());
     return 1;
 }

@@ -6,8 +6,14 @@
 
 struct lua_State;
 
+struct actor;
+
+/** The actor of the console line that runs; raises elsewhere. */
+struct actor *operator_raises(struct lua_State *L);
 /** Adds the functions to `native`, whose table is on top of the stack. */
 void operate_open_raises(struct lua_State *L);
+/** look_binding.c: those that only look. */
+void look_open_raises(struct lua_State *L);
 
 #endif
 #endif

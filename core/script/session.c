@@ -102,6 +102,7 @@ static void open_natives_raises(lua_State *L)
         lua_setfield(L, -2, functions[i].name);
     }
     operate_open_raises(L);
+    look_open_raises(L);
     lua_pop(L, 1);
 }
 
@@ -227,7 +228,8 @@ struct session *session_open(const struct session_options *options, struct error
                                     .cancelled = &session->cancelled,
                                     .print = print,
                                     .print_ctx = session,
-                                    .operates = true};
+                                    .operates = true,
+                                    .only_looks = options->only_looks};
     state->book = book;
     state->binding =
         (struct binding){.clock = book->clock, .regexes = book->regexes, .tallies = book->tallies};

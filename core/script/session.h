@@ -27,6 +27,7 @@ struct session_options {
     int64_t time_ms;       /* of one evaluation; 0: 60 s */
     size_t memory_bytes;   /* of the session's state; 0: 64 MiB */
     size_t output_bytes;   /* longer answers are cut, with a line that says so; 0: 1 MiB */
+    bool only_looks;       /* what acts is refused */
     /* Takes what print() writes, at once, on the evaluating thread; NULL: it is put in front of the
      * answer. */
     void (*print)(void *ctx, const char *text, size_t len);

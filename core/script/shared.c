@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/text_map.h"
 #include "base/thread.h"
+#include "script/act.h"
 #include "script/binding.h"
 #include "script/sandbox.h"
 
@@ -195,6 +196,16 @@ static struct shared *shared_raises(lua_State *L)
     return binding->shared;
 }
 
+/* The same, to be changed. */
+static struct shared *changing_raises(lua_State *L)
+{
+    const struct binding *binding = sandbox_owner(L);
+
+    if (binding->actor != NULL)
+        act_allow_raises(L, binding->actor, "tide.shared");
+    return shared_raises(L);
+}
+
 static const char *name_raises(lua_State *L, size_t *len)
 {
     const char *name;
@@ -232,7 +243,7 @@ static int native_get(lua_State *L)
 /* shared_set(name, value or nil, only_new): whether it was set */
 static int native_set(lua_State *L)
 {
-    struct shared *shared = shared_raises(L);
+    struct shared *shared = changing_raises(L);
     size_t len, text_len;
     const char *name = name_raises(L, &len), *text;
     struct error err;
@@ -263,7 +274,7 @@ static int native_set(lua_State *L)
 
 static int native_add(lua_State *L)
 {
-    struct shared *shared = shared_raises(L);
+    struct shared *shared = changing_raises(L);
     size_t len;
     const char *name = name_raises(L, &len);
     double now;

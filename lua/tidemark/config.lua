@@ -300,6 +300,19 @@ function config.print(values, origins)
     end, "", function() return {} end)
 end
 
+--- Lines of key, value as Lua and origin, with tabs between; what may change while the server runs
+--- is as it is in `now`.
+function config.list(values, origins, now, now_origins)
+  local lines = {}
+  local shown_values, shown_now = without_passwords(values), without_passwords(now)
+  for i, key in ipairs(keys) do
+    local value = source_of(key, (key.live and shown_now or shown_values)[key.name])
+    local origin = (key.live and now_origins or origins)[key.name] or "default"
+    lines[i] = format("%s\t%s\t%s\n", key.name, (gsub(value, "%c", " ")), (gsub(origin, "%c", " ")))
+  end
+  return concat(lines)
+end
+
 -- Text as comment lines of at most `width` characters.
 local function wrap(text, width)
   local lines, line = {}, "--"

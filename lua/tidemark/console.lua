@@ -1,41 +1,21 @@
--- What a console has beside `tide`: short names for what operators look at, and charts.
+-- What a console has beside `tide`: short names for what operators look at, as tables and charts.
 --
--- lua/tidemark/session.lua puts these into every session's environment; `help` shows the texts.
+-- lua/tidemark/session.lua puts these into every session's environment; console_help.lua has their
+-- texts.
 
 local tide = require("tidemark.tide").tide
 local operate = require "tidemark.operate"
+local plot = require "tidemark.plot"
 local pretty = require "tidemark.pretty"
+local rows = require "tidemark.rows"
 local units = require "tidemark.units"
 
-local floor, format, huge, max, min, rep = math.floor, string.format, math.huge, math.max, math.min,
-  string.rep
+local find, format, huge = string.find, string.format, math.huge
 
 -- Of one answer that watch shows.
 local OUTPUT_BYTES = 65536
 
 local console = {}
-
---- { name, arguments, text } of each, in the order of help().
-console.helps = {
-  { "query", "promql [, options]", "an answer to PromQL; options: time, or from, to and step" },
-  { "plot", "promql [, range]", 'a chart of the last "1h" or another range' },
-  { "series", "selector", "series with their first and last times" },
-  { "samples", "selector [, range]", 'stored samples of the last "5m" or another range' },
-  { "top", "what [, limit]", "metric_names, label_names, label_bytes or label_pairs by size" },
-  { "stats", "", "numbers of the store" },
-  { "queries", "", "queries under way" },
-  { "slow", "", "slow queries that have ended" },
-  { "kill", "id", "stops a query" },
-  { "rules", "", "rules in force, with calls, time and errors" },
-  { "reload", "", "reads the scripts and the configuration again" },
-  { "watch", "promql or function [, every]", 'shows it again every "2s" until Ctrl-C' },
-  { "checkpoint", "", "writes a checkpoint now" },
-  { "maintain", "", "one full pass of retention and archiving now" },
-  { "persist", "", "all complete chunks to disk now" },
-  { "loglevel", "[name]", "the level of the log; with a name, changes it" },
-  { "delete", "selector [, options]", "what would go, with an id; with that id, it goes" },
-  { "undelete", "id", "brings a delete back from the trash" },
-}
 
 local function seconds_of(what, text)
   local ms = type(text) == "string" and units.duration(text)
@@ -51,19 +31,201 @@ local function text_of(what, text)
 end
 
 function console.query(promql, options) return tide.query(text_of("query", promql), options) end
-function console.series(selector) return tide.series(text_of("series", selector)) end
+function console.series(selector)
+  local list, count = tide.series(text_of("series", selector))
+  return rows.mark(list, "fp first@time last@time labels"), count
+end
 function console.stats() return tide.store.stats() end
 function console.delete(selector, options) return tide.delete(selector, options) end
 function console.undelete(id) return tide.undelete(id) end
 
-console.queries, console.slow, console.kill = operate.queries, operate.slow_queries, operate.kill
-console.rules, console.reload, console.top = operate.rules, operate.reload, operate.top
-console.checkpoint, console.maintain = operate.checkpoint, operate.maintain
-console.persist, console.loglevel = operate.persist, operate.log_level
+console.kill, console.reload = operate.kill, operate.reload
+console.checkpoint, console.persist = operate.checkpoint, operate.persist
+console.loglevel = operate.log_level
 
-function console.samples(selector, range)
-  local seconds = seconds_of("samples", range or "5m")
-  return tide.query(format("%s[%ds]", text_of("samples", selector), math.ceil(seconds)))
+local QUERIES = "id age query client user from@time to@time step samples series memory_bytes killed"
+
+function console.queries() return rows.mark(operate.queries(), QUERIES) end
+function console.slow() return rows.mark(operate.slow_queries(), QUERIES) end
+function console.top(what, limit) return rows.mark(operate.top(what, limit), "count text") end
+function console.rules()
+  return rows.mark(operate.rules(),
+    "hook title script line calls errors seconds suspended last_error")
+end
+
+-- A line for people; with --json it is in "output".
+local function say(form, ...) native.print(format(form, ...) .. "\n") end
+
+function console.samples(selector, from, to)
+  text_of("samples", selector)
+  if type(from) == "number" then
+    to = to or tide.now()
+    if type(to) ~= "number" or to < from then error("samples: from and to are not in order", 2) end
+    -- A range leaves its begin out.
+    return tide.query(format("%s[%dms]", selector, math.floor((to - from) * 1000 + 0.5) + 1),
+      { time = to })
+  end
+  local seconds = seconds_of("samples", from or "5m")
+  return tide.query(format("%s[%ds]", selector, math.ceil(seconds)))
+end
+
+-- --- chunks -------------------------------------------------------------------------------------
+
+local CHUNK = "fp first@time last@time encoding samples bytes place offset problem"
+local MAX_SERIES = 100
+
+local function is_fingerprint(text) return #text == 16 and not find(text, "%X") end
+
+-- One line of what holds for all chunks of a series.
+local function tell_series(found)
+  local file = found.file_bytes > 0 and format("%d bytes on disk", found.file_bytes) or "no file"
+  if found.rest_bytes > 0 then
+    file = file .. format(", %d of them behind the last whole chunk", found.rest_bytes)
+  end
+  if found.late > 0 then file = file .. format(", %d late samples wait", found.late) end
+  say("%s%s: %s%s", found.labels and pretty.series_name(found.labels) .. "  " or "", found.fp,
+    found.archived and "archived, " or "", file)
+end
+
+-- All chunks of some series, each with its fp when there are several.
+local function chunk_rows(list, several)
+  local all = {}
+  for _, found in ipairs(list) do
+    tell_series(found)
+    for _, chunk in ipairs(found.chunks) do
+      if several then chunk.fp = found.fp end
+      all[#all + 1] = chunk
+    end
+    if found.more then say("(there are more: options from, to and limit)") end
+  end
+  return rows.mark(all, CHUNK)
+end
+
+function console.chunks(what, options)
+  text_of("chunks", what)
+  if is_fingerprint(what) then return chunk_rows { operate.chunks(what, options) } end
+  local series, count = tide.series(what, { limit = MAX_SERIES })
+  local list = {}
+  for i, one in ipairs(series) do list[i] = operate.chunks(one.fp, options) end
+  local all = chunk_rows(list, count > 1)
+  if count > MAX_SERIES then say("(the first %d of %d series)", MAX_SERIES, count) end
+  return all
+end
+
+function console.quarantined(fp)
+  if fp ~= nil then return chunk_rows { operate.quarantined_chunks(fp) } end
+  local list, total = operate.quarantined()
+  if total > #list then say("(the first %d of %d)", #list, total) end
+  if #list == 0 then return say("nothing is in quarantine") end
+  for _, one in ipairs(list) do if not one.missing then one.missing = nil end end
+  return rows.mark(list, "fp bytes changed@time name missing metric reason")
+end
+
+-- --- deleting and its way back ------------------------------------------------------------------
+
+function console.delete(selector, options)
+  local answer = tide.delete(selector, options)
+  if answer.id then
+    say("Nothing has happened yet. This deletes it, into the trash:")
+    say("  delete(%s, { id = %q, from = %s, to = %s })", pretty.quoted(selector), answer.id,
+      pretty.number(answer.from), pretty.number(answer.to))
+  else
+    say("undelete %q brings it back while it lies in the trash", answer.trash or "")
+  end
+  return answer
+end
+
+function console.trash()
+  local list = operate.trash()
+  if #list == 0 then return say("the trash is empty") end
+  return rows.mark(list,
+    "id time@time by series chunks samples bytes from@time to@time expires@time interrupted")
+end
+
+-- --- retention ----------------------------------------------------------------------------------
+
+local RULE = "rule kind decides series gone chunks samples bytes oldest@time newest@time"
+
+local function sum(list, name)
+  local total = 0
+  for _, one in ipairs(list) do total = total + one[name] end
+  return total
+end
+
+function console.plan(selector)
+  local plan = operate.plan(selector)
+  if plan.held then say("held: nothing is dropped before a confirm(), which says why") end
+  if plan.damaged > 0 then say("%d series have damaged files: not counted", plan.damaged) end
+  if selector ~= nil then
+    if #plan.explained == 0 then return say("no series matches") end
+    return rows.mark(plan.explained, "rule since@time chunks labels")
+  end
+  say("%d chunks, %d samples of %d series would go", sum(plan.rules, "chunks"),
+    sum(plan.rules, "samples"), plan.series)
+  return rows.mark(plan.rules, RULE)
+end
+
+-- Names what a plan drops.
+local function id_of(plan)
+  local parts = {}
+  for _, rule in ipairs(plan.rules) do
+    parts[#parts + 1] = format("%s|%s|%d|%d", rule.kind, rule.rule, rule.chunks, rule.samples)
+  end
+  return native.fingerprint(table.concat(parts, "\n"))
+end
+
+function console.maintain(id)
+  local plan = operate.plan()
+  local drops = not plan.held and sum(plan.rules, "chunks") > 0
+  if not drops or id == id_of(plan) then return operate.maintain() end
+  if id ~= nil then say("Since that plan something has changed:") end
+  say("Nothing has happened yet. The pass would drop this; maintain %q does it.", id_of(plan))
+  return rows.mark(plan.rules, RULE)
+end
+
+-- What is held: { id, why, since }.
+local function held()
+  local list, clock = {}, operate.clock()
+  if clock.held then
+    list[1] = { id = "clock", since = clock.since, why = format("the clock is %s: now %s, " ..
+      "newest sample %s", clock.clock, pretty.time(clock.wall),
+      clock.newest and pretty.time(clock.newest) or "none") }
+  end
+  return list
+end
+
+function console.confirm(id)
+  local list = held()
+  for _, one in ipairs(list) do
+    if one.id == id then
+      operate.confirm_clock()
+      return say("the clock is right as it is: deletions by age go on")
+    end
+  end
+  if id ~= nil then error("confirm: nothing is held under " .. tostring(id), 2) end
+  if #list == 0 then return say("nothing is held back") end
+  say("These wait until they are confirmed by their id:")
+  return rows.mark(list, "id since@time why")
+end
+
+-- --- rules and configuration --------------------------------------------------------------------
+
+function console.trace(labels, options)
+  local steps, after, stored = operate.trace(text_of("trace", labels), options)
+  say("%s is %sin the store; it ends as %s", labels, stored and "" or "not ",
+    pretty.series_name(after))
+  if #steps == 0 then return say("no rule is asked about series") end
+  return rows.mark(steps, "hook title place verdict")
+end
+
+function console.config(part)
+  if part ~= nil then text_of("config", part) end
+  local list = {}
+  for _, one in ipairs(operate.config()) do
+    if not part or find(one.key, part, 1, true) then list[#list + 1] = one end
+  end
+  if #list == 0 then error("config: no key has \"" .. tostring(part) .. "\" in its name", 2) end
+  return rows.mark(list, "key value origin")
 end
 
 -- --- watch --------------------------------------------------------------------------------------
@@ -81,113 +243,8 @@ end
 
 -- --- plot ---------------------------------------------------------------------------------------
 
-local COLUMNS, ROWS = 72, 14
-local WIDTH, HEIGHT = COLUMNS * 2, ROWS * 4
-local LEGEND = 8
--- The dots of a braille cell, by column and row in it (Unicode, "Braille Patterns").
-local DOTS = { [0] = { [0] = 1, 2, 4, 64 }, { [0] = 8, 16, 32, 128 } }
-
--- U+2800 + bits in UTF-8.
-local function braille(bits)
-  return string.char(226, 160 + floor(bits / 64), 128 + bits % 64)
-end
-
-local function set_dot(grid, x, y)
-  local at = floor(y / 4) * COLUMNS + floor(x / 2)
-  local dot = DOTS[x % 2][y % 4]
-  local bits = grid[at] or 0
-  if floor(bits / dot) % 2 == 0 then grid[at] = bits + dot end
-end
-
--- A straight line between two points, dot by dot.
-local function draw_line(grid, x1, y1, x2, y2)
-  local steps = max(math.abs(x2 - x1), math.abs(y2 - y1), 1)
-  for i = 0, steps do
-    set_dot(grid, floor(x1 + (x2 - x1) * i / steps + 0.5), floor(y1 + (y2 - y1) * i / steps + 0.5))
-  end
-end
-
-local function is_finite(value) return value == value and value ~= huge and value ~= -huge end
-
-local function bounds(answer)
-  local low, high = huge, -huge
-  for _, series in ipairs(answer) do
-    for i = 1, #series.values do
-      local value = series.values[i]
-      if is_finite(value) then low, high = min(low, value), max(high, value) end
-    end
-  end
-  if low == high then low, high = low - 1, high + 1 end
-  return low, high
-end
-
-local function draw_series(grid, series, from, to, low, high)
-  local before_x, before_y, before_time
-  local step = (to - from) / (WIDTH - 1)
-  for i = 1, #series.values do
-    local time, value = series.times[i], series.values[i]
-    if is_finite(value) then
-      local x = floor((time - from) / (to - from) * (WIDTH - 1) + 0.5)
-      local y = floor((high - value) / (high - low) * (HEIGHT - 1) + 0.5)
-      if before_x and time - before_time < step * 1.5 then
-        draw_line(grid, before_x, before_y, x, y)
-      else
-        set_dot(grid, x, y)
-      end
-      before_x, before_y, before_time = x, y, time
-    else
-      before_x = nil
-    end
-  end
-end
-
-local function number(value) return format("%.5g", value) end
-
--- Lines of the chart with the value axis at the left and the times below.
-local function render(grid, low, high, from, to)
-  local labels = { [0] = number(high), [floor(ROWS / 2)] = number((low + high) / 2),
-    [ROWS - 1] = number(low) }
-  local margin, lines = 0, {}
-  for _, label in pairs(labels) do margin = max(margin, #label) end
-  for row = 0, ROWS - 1 do
-    local cells = {}
-    for column = 0, COLUMNS - 1 do
-      cells[column + 1] = braille(grid[row * COLUMNS + column] or 0)
-    end
-    local label = labels[row] or ""
-    lines[#lines + 1] = rep(" ", margin - #label) .. label .. (labels[row] and " ┤" or " │") ..
-      table.concat(cells)
-  end
-  lines[#lines + 1] = rep(" ", margin) .. " └" .. rep("─", COLUMNS)
-  local first, last = pretty.time(floor(from)), pretty.time(floor(to))
-  lines[#lines + 1] = rep(" ", margin + 2) .. first .. rep(" ", COLUMNS - #first - #last) .. last
-  return lines
-end
-
-local function put_legend(lines, answer)
-  for i, series in ipairs(answer) do
-    if i > LEGEND then
-      lines[#lines + 1] = format("  and %d more", #answer - LEGEND)
-      break
-    end
-    lines[#lines + 1] = format("  %s  last %s", pretty.series_name(series.labels),
-      number(series.values[#series.values]))
-  end
-end
-
 function console.plot(promql, range)
-  local to = tide.now()
-  local from = to - seconds_of("plot", range or "1h")
-  local answer = tide.query(text_of("plot", promql),
-    { from = from, to = to, step = format("%dms", math.ceil((to - from) / (WIDTH - 1) * 1000)) })
-  if type(answer) ~= "table" or #answer == 0 then return native.print("nothing to draw\n") end
-  local low, high = bounds(answer)
-  if low == huge then return native.print("nothing finite to draw\n") end
-  local grid = {}
-  for _, series in ipairs(answer) do draw_series(grid, series, from, to, low, high) end
-  local lines = render(grid, low, high, from, to)
-  put_legend(lines, answer)
-  native.print(table.concat(lines, "\n") .. "\n")
+  plot(text_of("plot", promql), seconds_of("plot", range or "1h"))
 end
 
 return console

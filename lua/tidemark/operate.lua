@@ -3,6 +3,8 @@
 
 local env = require "tidemark.env"
 
+local gmatch = string.gmatch
+
 local LEVELS = { "error", "warn", "info", "debug" }
 local TOPS = { metric_names = 0, label_names = 1, label_bytes = 2, label_pairs = 3 }
 
@@ -38,6 +40,64 @@ function server.top(what, limit)
     error("top: one of metric_names, label_names, label_bytes, label_pairs", 2)
   end
   return native.top(TOPS[what], limit or 10)
+end
+
+-- --- looking -------------------------------------------------------------------------------------
+
+local CHUNKS = { from = true, to = true, limit = true }
+
+local function check_options(what, options, allowed)
+  if options == nil then return {} end
+  if type(options) ~= "table" then error(what .. ": a table of options, please", 3) end
+  for name in next, options do
+    if not allowed[name] then
+      error(what .. ": unknown option " .. tostring(name), 3)
+    end
+  end
+  return options
+end
+
+--- The chunks of the series with a fingerprint: fp, labels, archived, file_bytes, rest_bytes, late,
+--- more, and chunks: first, last, encoding, samples, bytes, place, offset, problem.
+function server.chunks(fp, options)
+  options = check_options("chunks", options, CHUNKS)
+  return native.chunks(fp, false, options.from, options.to, options.limit)
+end
+
+--- What was put aside: name, fp, bytes, changed, missing, metric, reason. And how many there are.
+function server.quarantined(limit) return native.quarantined(limit) end
+--- The chunks of a file that was put aside, as server.chunks.
+function server.quarantined_chunks(fp, options)
+  options = check_options("quarantined_chunks", options, CHUNKS)
+  return native.chunks(fp, true, options.from, options.to, options.limit)
+end
+
+--- What was deleted and can come back: id, by, time, from, to, series, chunks, samples, bytes,
+--- expires, interrupted.
+function server.trash() return native.trash() end
+--- What the next pass of retention would drop: time, held, series, damaged, rules, explained.
+function server.plan(selector) return native.plan(selector) end
+--- The clock and whether deletions by age are held: clock, held, wall, since, newest, confirmed.
+function server.clock() return native.clock() end
+--- The clock is right as it is: what is held goes on.
+function server.confirm_clock() return native.confirm_clock() end
+
+local TRACE = { user = true, tenant = true }
+
+--- What every rule says of labels: hook, title, place, asked, failed, verdict. The labels
+--- afterwards; whether there is such a series.
+function server.trace(labels, options)
+  options = check_options("trace", options, TRACE)
+  return native.trace(labels, options.user, options.tenant)
+end
+
+--- The configuration in force: key, value (as Lua), origin.
+function server.config()
+  local list = {}
+  for key, value, origin in gmatch(native.config(), "([^\t\n]*)\t([^\t\n]*)\t([^\t\n]*)\n") do
+    list[#list + 1] = { key = key, value = value, origin = origin }
+  end
+  return list
 end
 
 --- The least important lines that are logged; with a name, changes it.

@@ -2,6 +2,8 @@
 --
 -- Trusted; gets values of operator code, so it looks at tables raw and calls nothing of theirs.
 
+local rows = require "tidemark.rows"
+
 local format, rep = string.format, string.rep
 local find, gmatch, gsub = string.find, string.gmatch, string.gsub
 
@@ -32,6 +34,9 @@ local function number(value)
   end
 end
 
+--- A number in as many digits as it needs.
+pretty.number = number
+
 local function quoted(text)
   return '"' .. gsub(text, '[%c"\\\127]', function(byte)
     if byte == "\n" then return "\\n" elseif byte == "\t" then return "\\t" end
@@ -39,6 +44,9 @@ local function quoted(text)
     return format("\\%03d", byte:byte())
   end) .. '"'
 end
+
+--- A text in quotes, as Lua has it.
+pretty.quoted = quoted
 
 local KEYWORDS = {}
 for word in gmatch([[and break do else elseif end false for function goto if in local nil not or
@@ -206,12 +214,12 @@ end
 --- A text for people; cut after `limit` bytes.
 function pretty.text(value, limit)
   local out = writer(limit)
-  if type(value) == "table" and is_series_list(value) then
+  if type(value) == "table" and not rows.is_marked(value) and is_series_list(value) then
     put_series_list(out, value)
   elseif type(value) == "string" then
     out.put(value)
     out.put "\n"
-  else
+  elseif type(value) ~= "table" or not rows.put(out, value, pretty) then
     put(out, value, "", 1, {})
     out.put "\n"
   end

@@ -192,6 +192,9 @@ return {
   { name = "console.socket", type = "path", default = "",
     text = "Where `tidemark console` connects, a Unix socket for root and the server's own " ..
       "user; empty: console.sock in the data folder; off: none." },
+  { name = "console.read_only_socket", type = "path", default = "",
+    text = "A second socket, for the server's user and group (mode 0660): its consoles look at " ..
+      "everything, but what acts is refused; empty: none." },
   { name = "console.connections", type = "integer", default = 128, min = 1, max = 10000,
     text = "Open consoles at once; further ones are refused." },
   { name = "console.time", type = "duration", default = "1m", min = "10ms", max = "1d",

@@ -2,6 +2,7 @@
 
 local console = require "tidemark.console"
 local env = require "tidemark.env"
+local help_texts = require "tidemark.help"
 local pretty = require "tidemark.pretty"
 local tide = require "tidemark.tide"
 local operate = require "tidemark.operate"
@@ -24,23 +25,17 @@ local function print(...)
   native.print(table.concat(parts, "\t") .. "\n")
 end
 
-local function help()
-  local lines = {
-    "An expression shows its value; names that are set stay until the session ends.", "" }
-  for _, entry in ipairs(console.helps) do
-    lines[#lines + 1] = string.format("  %-40s %s", entry[1] .. "(" .. entry[2] .. ")", entry[3])
-  end
-  lines[#lines + 1] = ""
-  lines[#lines + 1] =
-    "All that scripts can do is in tide (docs/lua-api.md). Commands of the scripts:"
-  local list = {}
-  for name in pairs(commands) do list[#list + 1] = name end
-  table.sort(list)
-  for _, name in ipairs(list) do
-    lines[#lines + 1] = "  commands." .. name .. "(...)   " .. session.helps[name]
-  end
-  if #list == 0 then lines[#lines + 1] = "  none" end
-  native.print(table.concat(lines, "\n") .. "\n")
+-- The name that a session has for a value, for help(plot).
+local function name_of(value)
+  for name, content in next, names do if content == value then return name end end
+end
+
+local function help(what)
+  if what == nil then return native.print(help_texts.overview(session.helps)) end
+  local name = type(what) == "string" and what or name_of(what)
+  local text = name and help_texts.of(name, session.helps)
+  if not text then error("help: nothing is known of that; help() lists all", 2) end
+  native.print(text)
 end
 
 --- The environment that lines run in: globals may be set, and are kept.
@@ -48,7 +43,7 @@ function session.environment()
   if environment then return environment end
   names = tide.names()
   tide.extend("server", operate)
-  for _, entry in ipairs(console.helps) do names[entry[1]] = console[entry[1]] end
+  for name, command in next, console do names[name] = command end
   names.print, names.help, names.commands = print, help, env.read_only("commands", commands)
   environment = setmetatable({}, { __index = setmetatable(names, { __index = env.offered }),
     __metatable = false })

@@ -1,5 +1,5 @@
--- What a console can look at and do, command by command, as text and as JSON; and the second socket,
--- whose consoles only look.
+-- What a console can look at and do, command by command, as text and as JSON; and the second
+-- socket, whose consoles only look.
 local cjson = require "cjson"
 local engine = require "spec.unit.store.engine"
 local layout = require "spec.support.layout"
@@ -279,8 +279,8 @@ describe("console commands", function()
       local mode = io.popen("stat -c %a " .. looking)
       assert.equal("660\n", mode:read("*a"))
       mode:close()
-      for _, line in ipairs { "stats()", "chunks 'load'", "plan()", "trash()", "config()", "rules()",
-        "queries()", "tide.query 'load'", "tide.delete 'load'", "loglevel()", "confirm()",
+      for _, line in ipairs { "stats()", "chunks 'load'", "plan()", "trash()", "config()",
+        "rules()", "queries()", "tide.query 'load'", "tide.delete 'load'", "loglevel()", "confirm()",
         "quarantined()", "tide.shared.get 'x'", "trace 'up'", "commands.double(2)" } do
         local output, status = console(line, looking)
         assert.equal(0, status, line .. ": " .. output)

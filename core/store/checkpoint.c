@@ -4,6 +4,8 @@
  * is written. Pushes wait for one stripe's copy at most. With the log on, its begin is taken first:
  * what is logged before it was applied before it, so the captured state has it (I1), and what comes
  * meanwhile is in both, which a replay sees by time. */
+#include <stdlib.h>
+
 #include "base/logger.h"
 #include "base/mem.h"
 #include "disk/mappings.h"
@@ -26,6 +28,29 @@ void folder_note_unarchived(struct folder *folder, uint64_t fp)
             mem_realloc(folder->unarchived, folder->unarchived_cap * sizeof(*folder->unarchived));
     }
     folder->unarchived[folder->unarchived_count++] = fp;
+    lock_release(&folder->unarchived_lock);
+}
+
+static int compare_fps(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+void folder_note_archived(struct folder *folder, uint64_t *fps, size_t count)
+{
+    size_t kept = 0;
+
+    if (count == 0)
+        return;
+    qsort(fps, count, sizeof(*fps), compare_fps);
+    lock_acquire(&folder->unarchived_lock);
+    for (size_t i = 0; i < folder->unarchived_count; i++) {
+        if (bsearch(&folder->unarchived[i], fps, count, sizeof(*fps), compare_fps) == NULL)
+            folder->unarchived[kept++] = folder->unarchived[i];
+    }
+    folder->unarchived_count = kept;
     lock_release(&folder->unarchived_lock);
 }
 

@@ -149,7 +149,9 @@ static int bring_back(struct store *store, uint64_t fp, const struct labels *lab
     }
     if (result != 0)
         return -1;
-    load_series(store, fp, labels, true);
+    folder_note_archived(store->folder, &fp, 1);
+    if (load_series(store, fp, labels, true) == NULL)
+        folder_note_unarchived(store->folder, fp);
     series = lock_fp(store, fp, &stripe);
     if (series == NULL)
         return 0;

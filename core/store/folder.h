@@ -171,7 +171,12 @@ int settle_file(struct store *store, uint64_t fp, struct series_file_stat *stat,
                 struct series_record *last, struct error *err);
 /** The same for all series of a stripe of which that is not known; outside its lock. */
 int resolve_stripe(struct store *store, struct stripe *stripe, struct error *err);
+/** Its archive entry may go with the next checkpoint that begins after this call. */
 void folder_note_unarchived(struct folder *folder, uint64_t fp);
+/** They have archive entries anew, which must outlive what was noted of them before: a checkpoint
+ * that finds them archived does not hold them, and a push may un-archive them meanwhile. Under
+ * background_lock, before they leave memory. Sorts `fps`. */
+void folder_note_archived(struct folder *folder, uint64_t *fps, size_t count);
 
 /* persist.c */
 /** One round. `all`: whatever waits, however young. *persisted: chunks. */

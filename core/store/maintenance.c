@@ -196,8 +196,10 @@ int maintain_archive(struct store *store, struct error *err)
     if (batch.count != 0)
         result = archive_write(store->folder->archive, &batch, true, err);
     archive_batch_destroy(&batch);
-    if (result == 0)
+    if (result == 0) {
+        folder_note_archived(store->folder, idle->fps, idle->count);
         leave_memory(store, idle, now_s);
+    }
     idle->count = 0; /* after a failure they are found again */
     return result;
 }

@@ -206,7 +206,12 @@ static void look(struct life *life, struct verdict *verdict)
     }
     querier->selection_free(querier->ctx, selection);
     for (int i = 0; i < SERIES; i++) {
+        uint64_t lost = verdict->lost;
+
         compare(life, i, &columns[i], verdict);
+        if (verdict->lost != lost)
+            printf("series=%d lost=%llu%s\n", i, (unsigned long long)(verdict->lost - lost),
+                   seen[i] ? "" : " (it was not found)");
         columns_destroy(&columns[i]);
     }
 }

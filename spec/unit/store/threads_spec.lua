@@ -5,11 +5,11 @@ local build = os.getenv("BUILD") or "build"
 local sanitizer = os.getenv("SANITIZER") or ""
 
 -- What the program prints on a fresh folder.
-local function race(program, count)
+local function race(program, arguments)
   local tool = build .. "/tools/" .. program
   assert(os.execute(("make -s SANITIZER='%s' %s"):format(sanitizer, tool)) == 0)
   local folder = engine.folder()
-  local pipe = io.popen(("env -u LD_PRELOAD timeout 120 %s %s %d 2>&1"):format(tool, folder, count))
+  local pipe = io.popen(("env -u LD_PRELOAD timeout 120 %s %s %s 2>&1"):format(tool, folder, arguments))
   local text = pipe:read("*a")
   pipe:close()
   engine.remove(folder)
@@ -30,5 +30,9 @@ describe("a store under threads", function()
 
   it("holds exactly what eight writers push out of order, late and twice", function()
     assert.equal("late many\nwrong 0\n", race("late_threads", sanitizer == "" and 8000 or 2000))
+  end)
+
+  it("keeps what only the archive knows when a series comes back during a checkpoint", function()
+    assert.equal("archived 1 there 2\n", race("archive_race", ""))
   end)
 end)

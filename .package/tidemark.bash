@@ -20,7 +20,7 @@ import export snapshot"
       dump) flags+=" --text --start --end --scratch" ;;
       plan) flags+=" --url --user --ca --json --explain" ;;
       reload) flags+=" --url --user --ca" ;;
-      import) flags+=" --url --user --ca --format" ;;
+      import) flags+=" --url --user --ca --format --remote-read --start --end" ;;
       export) flags+=" --url --user --ca --start --end" ;;
       snapshot) flags+=" --url --user --ca --list --remove --skip-head --json" ;;
       restore) flags+=" --replace" ;;

@@ -8,9 +8,8 @@
 #include "base/mem.h"
 #include "command.h"
 #include "disk/volume_overlay.h"
-#include "http/params.h"
 #include "offline.h"
-#include "promql/parse.h"
+#include "selection_arguments.h"
 #include "wire/exposition_put.h"
 #include "wire/json_lines.h"
 
@@ -20,11 +19,9 @@
 
 struct dump {
     bool text;
-    int64_t from_ms;
-    int64_t to_ms;
-    struct query_tree *trees[OPERANDS_MAX]; /* one a selector */
-    struct selection *selections[OPERANDS_MAX];
-    size_t count; /* of both */
+    struct selection_arguments asked;
+    struct selection *selections[OPERANDS_MAX]; /* one a selector, or one of everything */
+    size_t count;
     struct buf out;
     struct columns samples;
 };
@@ -100,8 +97,8 @@ static int put_all(struct dump *dump, const struct querier *querier, struct erro
 
     for (size_t i = 0; i < count && status == 0; i++) {
         dump->samples.len = 0;
-        status = querier->read(items[i].selection, items[i].index, dump->from_ms, dump->to_ms,
-                               &dump->samples, err);
+        status = querier->read(items[i].selection, items[i].index, dump->asked.from_ms,
+                               dump->asked.to_ms, &dump->samples, err);
         if (status == 0)
             status = put_samples(dump, items[i].selection->series[items[i].index].labels, err);
     }
@@ -112,15 +109,16 @@ static int put_all(struct dump *dump, const struct querier *querier, struct erro
 /* Without a selector: everything. */
 static int select_all(struct dump *dump, const struct querier *querier, struct error *err)
 {
-    size_t wanted = TIDE_MAX(dump->count, (size_t)1);
+    const struct selection_arguments *asked = &dump->asked;
+    size_t wanted = TIDE_MAX(asked->count, (size_t)1);
 
     for (dump->count = 0; dump->count < wanted; dump->count++) {
-        struct query_tree *tree = dump->trees[dump->count];
+        struct query_tree *tree = asked->trees[dump->count];
         struct select_request request = {
             .matchers = tree != NULL ? tree->root->selector.matchers : NULL,
             .matcher_count = tree != NULL ? tree->root->selector.matcher_count : 0,
-            .from_ms = dump->from_ms,
-            .to_ms = dump->to_ms,
+            .from_ms = asked->from_ms,
+            .to_ms = asked->to_ms,
         };
 
         if (querier->select(querier->ctx, &request, &dump->selections[dump->count], err) != 0)
@@ -158,48 +156,6 @@ static int dump_folder(struct dump *dump, struct offline *offline)
     return status;
 }
 
-/* --- arguments ----------------------------------------------------------------------------------
- */
-
-static int read_selector(struct dump *dump, const char *text)
-{
-    struct error err;
-    struct query_tree *tree = promql_parse(text, strlen(text), NULL, NULL, &err);
-
-    if (tree != NULL && !expr_is_plain_selector(tree->root)) {
-        query_tree_free(tree);
-        tree = NULL;
-        error_set(&err, ERR_INVALID, "not a series selector");
-    }
-    if (tree == NULL) {
-        fprintf(stderr, "tidemark: %s: %s\n", text, err.text);
-        return -1;
-    }
-    dump->trees[dump->count++] = tree;
-    return 0;
-}
-
-static int read_time(const char *flag, const char *text, int64_t *ms)
-{
-    if (text == NULL || params_parse_time((struct http_text){text, strlen(text)}, ms))
-        return 0;
-    fprintf(stderr, "tidemark: %s %s: not a time (Unix seconds or RFC 3339)\n", flag, text);
-    return -1;
-}
-
-static int read_arguments(struct dump *dump, struct arguments *arguments, const char *start,
-                          const char *end)
-{
-    if (read_time("--start", start, &dump->from_ms) != 0 ||
-        read_time("--end", end, &dump->to_ms) != 0)
-        return -1;
-    for (size_t i = 0; i < arguments->operand_count; i++) {
-        if (read_selector(dump, arguments->operands[i]) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int run(struct dump *dump, struct arguments *arguments, const char *scratch)
 {
     struct config config;
@@ -219,7 +175,7 @@ static int run(struct dump *dump, struct arguments *arguments, const char *scrat
 int command_dump(int argc, char **argv)
 {
     struct arguments arguments;
-    struct dump dump = {.from_ms = TIDE_EARLIEST_MS, .to_ms = TIDE_LATEST_MS};
+    struct dump dump = {.asked = {.from_ms = TIDE_EARLIEST_MS, .to_ms = TIDE_LATEST_MS}};
     const char *scratch = NULL, *start = NULL, *end = NULL;
     const struct command_option options[] = {{"--text", NULL, &dump.text},
                                              {"--start", &start, NULL},
@@ -229,10 +185,9 @@ int command_dump(int argc, char **argv)
     int status = EXIT_USAGE;
 
     if (arguments_parse(&arguments, argc, argv, options, OPERANDS_MAX) == 0 &&
-        read_arguments(&dump, &arguments, start, end) == 0)
+        selection_arguments_read(&dump.asked, &arguments, start, end) == 0)
         status = run(&dump, &arguments, scratch);
-    for (size_t i = 0; i < OPERANDS_MAX; i++)
-        query_tree_free(dump.trees[i]);
+    selection_arguments_destroy(&dump.asked);
     buf_destroy(&dump.out);
     columns_destroy(&dump.samples);
     return status;

@@ -1,17 +1,22 @@
-/* command_import.c - `tidemark import`: files of samples of any age into the running server.
+/* command_import.c - `tidemark import`: samples of any age into the running server, of files or
+ * of another server that answers remote read.
  *
- * A file goes in pieces of whole lines, each a request of its own, so any size does; a piece that
- * the server has no room for at the moment is sent again. Repeats are harmless. */
+ * They go in pieces of whole lines, each a request of its own, so any size does; a piece that the
+ * server has no room for at the moment is sent again. Repeats are harmless. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "client.h"
+#include "remote_source.h"
+#include "wire/json_lines.h"
 
 #define PIECE_BYTES ((size_t)4 << 20)
 #define LINE_BYTES ((size_t)16 << 20)
+#define LINE_SAMPLES ((size_t)10000) /* of a line that we make */
 #define RETRY_NS INT64_C(500000000)
 #define RETRIES 600 /* five minutes without progress */
 
@@ -26,6 +31,11 @@ struct import {
     uint64_t bytes;
     uint64_t refused;
     uint64_t expiring;
+
+    const char *source; /* --remote-read; NULL: files */
+    struct selection_arguments asked;
+    struct labels *series; /* of the source, the last one; owned */
+    uint64_t series_count, samples;
 };
 
 /* The number behind `"name":` in an answer. */
@@ -160,6 +170,81 @@ static int import_file(struct import *import, const char *name)
     return result;
 }
 
+/* --- another server -----------------------------------------------------------------------------
+ */
+
+static int take_samples(void *ctx, const struct labels *labels, const struct columns *samples,
+                        struct error *err)
+{
+    struct import *import = ctx;
+
+    if (import->series == NULL || !labels_equal(import->series, labels)) {
+        labels_unref(import->series);
+        import->series = labels_ref(labels);
+        import->series_count++;
+    }
+    import->samples += samples->len;
+    for (size_t from = 0; from < samples->len; from += LINE_SAMPLES) {
+        json_lines_put(&import->piece, labels, samples, from,
+                       TIDE_MIN(from + LINE_SAMPLES, samples->len));
+        if (import->piece.len >= PIECE_BYTES &&
+            send_piece(import, import->source, import->piece.len) != 0)
+            return error_set(err, ERR_CANCELLED, "broken off after %" PRIu64 " samples",
+                             import->samples);
+    }
+    return 0;
+}
+
+/* Its own route, when only the server is named. */
+static void put_source_url(struct buf *url, const char *text)
+{
+    size_t len = strlen(text);
+
+    while (len > 0 && text[len - 1] == '/')
+        len--;
+    buf_append(url, text, len);
+    if (len < 5 || memcmp(text + len - 5, "/read", 5) != 0)
+        buf_puts(url, "/api/v1/read");
+    buf_putc(url, '\0');
+}
+
+static int import_source(struct import *import)
+{
+    struct buf url = {0};
+    struct remote_source source = {
+        .ca = import->client.ca, .selection = &import->asked, .take = take_samples, .ctx = import};
+    int result;
+
+    put_source_url(&url, import->source);
+    import->source = source.url = (const char *)url.data;
+    import->path = "/api/v1/import";
+    import->first_line = 1;
+    result = remote_source_read(&source);
+    if (result == 0)
+        result = send_piece(import, import->source, import->piece.len);
+    import->lines = import->first_line - 1;
+    printf("read %" PRIu64 " samples of %" PRIu64 " series from %s\n", import->samples,
+           import->series_count, source.url);
+    if (source.histograms != 0)
+        fprintf(stderr,
+                "tidemark: warning: %" PRIu64 " chunks of native histograms were left out\n",
+                source.histograms);
+    labels_unref(import->series);
+    buf_destroy(&url);
+    return result;
+}
+
+static int import_files(struct import *import, const struct arguments *arguments)
+{
+    int result = 0;
+
+    if (arguments->operand_count == 0)
+        result = import_file(import, "-");
+    for (size_t i = 0; i < arguments->operand_count && result == 0; i++)
+        result = import_file(import, arguments->operands[i]);
+    return result;
+}
+
 static void print_summary(const struct import *import)
 {
     printf("imported %" PRIu64 " lines (%" PRIu64 " bytes), %" PRIu64 " samples refused\n",
@@ -171,29 +256,47 @@ static void print_summary(const struct import *import)
                 import->expiring);
 }
 
+static int check_arguments(struct import *import, const struct arguments *arguments,
+                           const char *start, const char *end)
+{
+    if (import->format != NULL && strcmp(import->format, "json") != 0 &&
+        strcmp(import->format, "text") != 0) {
+        fprintf(stderr, "tidemark: --format %s: json and text are known\n", import->format);
+        return -1;
+    }
+    if (import->source != NULL)
+        return selection_arguments_read(&import->asked, arguments, start, end);
+    if (start == NULL && end == NULL)
+        return 0;
+    fprintf(stderr, "tidemark: --start and --end belong to --remote-read\n");
+    return -1;
+}
+
 int command_import(int argc, char **argv)
 {
-    struct import import = {0};
-    const struct command_option options[] = {
-        CLIENT_OPTIONS(import.client), {"--format", &import.format, NULL}, {0}};
+    struct import import = {.asked = {.to_ms = clock_wall_ms(clock_system())}};
+    const char *start = NULL, *end = NULL;
+    const struct command_option options[] = {CLIENT_OPTIONS(import.client),
+                                             {"--format", &import.format, NULL},
+                                             {"--remote-read", &import.source, NULL},
+                                             {"--start", &start, NULL},
+                                             {"--end", &end, NULL},
+                                             {0}};
     struct arguments arguments;
-    int result = 0;
+    int status = EXIT_USAGE;
 
-    if (arguments_parse(&arguments, argc, argv, options, OPERANDS_MAX) != 0)
-        return EXIT_USAGE;
-    if (import.format != NULL && strcmp(import.format, "json") != 0 &&
-        strcmp(import.format, "text") != 0) {
-        fprintf(stderr, "tidemark: --format %s: json and text are known\n", import.format);
-        return EXIT_USAGE;
+    if (arguments_parse(&arguments, argc, argv, options, OPERANDS_MAX) == 0 &&
+        check_arguments(&import, &arguments, start, end) == 0)
+        status = arguments_load_config(&arguments, &import.config) == 0 ? EXIT_GOOD : EXIT_FOUND;
+    if (status == EXIT_GOOD) {
+        int result =
+            import.source != NULL ? import_source(&import) : import_files(&import, &arguments);
+
+        print_summary(&import);
+        status = result == 0 && import.refused == 0 ? EXIT_GOOD : EXIT_FOUND;
+        buf_destroy(&import.piece);
+        config_destroy(&import.config);
     }
-    if (arguments_load_config(&arguments, &import.config) != 0)
-        return EXIT_FOUND;
-    if (arguments.operand_count == 0)
-        result = import_file(&import, "-");
-    for (size_t i = 0; i < arguments.operand_count && result == 0; i++)
-        result = import_file(&import, arguments.operands[i]);
-    print_summary(&import);
-    buf_destroy(&import.piece);
-    config_destroy(&import.config);
-    return result == 0 && import.refused == 0 ? EXIT_GOOD : EXIT_FOUND;
+    selection_arguments_destroy(&import.asked);
+    return status;
 }

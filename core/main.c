@@ -27,8 +27,11 @@ static const struct command commands[] = {
      "what the next pass of retention would drop, by rule, with these scripts or those in force",
      command_plan},
     {"password", "", "read a password and print its hash, for http.users", command_password},
-    {"import", CLIENT_USAGE " [--format json|text] [FILE]...",
-     "send samples of any age to the running server: JSON lines or the text format",
+    {"import",
+     CLIENT_USAGE " [--format json|text] [FILE]... | --remote-read URL [--start TIME] "
+                  "[--end TIME] [SELECTOR]...",
+     "send samples of any age to the running server: JSON lines, the text format, or what another "
+     "server answers to remote read",
      command_import},
     {"export", CLIENT_USAGE " [--start TIME] [--end TIME] [SELECTOR]...",
      "print the samples of the running server as JSON lines", command_export},

@@ -52,16 +52,28 @@ static int rewind_body(void *ctx, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+static void fill_reply(struct exchange *exchange)
+{
+    char *type = NULL;
+    long status = 0;
+
+    exchange->library->easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
+    exchange->library->easy_getinfo(exchange->curl, CURLINFO_CONTENT_TYPE, &type);
+    exchange->reply->status = (int)status;
+    if (type != NULL)
+        snprintf(exchange->reply->content_type, sizeof(exchange->reply->content_type), "%s", type);
+}
+
 static size_t take_reply(char *bytes, size_t size, size_t count, void *ctx)
 {
     struct exchange *exchange = ctx;
     const struct fetch_request *request = exchange->request;
     struct buf *body = &exchange->reply->body;
     size_t len = size * count;
-    long status = 0;
 
-    exchange->library->easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (request->take != NULL && status < 300) {
+    if (exchange->reply->status == 0)
+        fill_reply(exchange);
+    if (request->take != NULL && exchange->reply->status < 300) {
         exchange->stopped = request->take(request->ctx, bytes, len) != 0;
         return exchange->stopped ? 0 : len;
     }
@@ -163,18 +175,6 @@ static int failure(const struct exchange *exchange, CURLcode code, const char *t
     default:
         return error_set(err, ERR_IO, "%s: %s", url, text);
     }
-}
-
-static void fill_reply(struct exchange *exchange)
-{
-    char *type = NULL;
-    long status = 0;
-
-    exchange->library->easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
-    exchange->library->easy_getinfo(exchange->curl, CURLINFO_CONTENT_TYPE, &type);
-    exchange->reply->status = (int)status;
-    if (type != NULL)
-        snprintf(exchange->reply->content_type, sizeof(exchange->reply->content_type), "%s", type);
 }
 
 int fetch(const struct fetch_request *request, struct fetch_reply *reply, struct error *err)

@@ -20,8 +20,8 @@ struct fetch_request {
     size_t body_len;
     /* Instead of `body`: gives the next piece, 0 at the end, SIZE_MAX to break off. */
     size_t (*read_body)(void *ctx, void *out, size_t room);
-    /* Takes pieces of a reply with a status below 300 as they come; 0, or -1 to break off. NULL:
-     * gathered. */
+    /* Takes pieces of a reply with a status below 300 as they come, its content_type is set then;
+     * 0, or -1 to break off. NULL: gathered. */
     int (*take)(void *ctx, const void *bytes, size_t len);
     void *ctx;
 

@@ -101,7 +101,8 @@ static int add_metric_name(struct labels_builder *out, const char *name, size_t 
     return label_add_unique(out, LABEL_METRIC_NAME, strlen(LABEL_METRIC_NAME), name, len, err);
 }
 
-/* One label, or (the first in the braces only) the quoted name of the metric. */
+/* One label, or (the first in the braces only) the quoted name of the metric; as a label it has the
+ * form that `promtool tsdb dump` writes. */
 static int parse_pair(struct cursor *cursor, bool first, bool *named, struct arena *scratch,
                       struct labels_builder *out, struct error *err)
 {
@@ -123,6 +124,9 @@ static int parse_pair(struct cursor *cursor, bool first, bool *named, struct are
     skip_blanks(cursor);
     if (!take_quoted(cursor, scratch, &value, &value_len))
         return expected(cursor, "a value in double quotes", err);
+    if (name_len == strlen(LABEL_METRIC_NAME) && memcmp(name, LABEL_METRIC_NAME, name_len) == 0 &&
+        value_len != 0)
+        *named = true;
     return label_add_unique(out, name, name_len, value, value_len, err);
 }
 

@@ -114,3 +114,104 @@ void xor_chunk_put(struct buf *out, const int64_t *times_ms, const double *value
         put_value(&writer, &window, double_bits(values[i]) ^ double_bits(values[i - 1]));
     }
 }
+
+/* --- reading ------------------------------------------------------------------------------------
+ */
+
+struct bit_reader {
+    const uint8_t *bytes;
+    size_t position; /* in bits */
+    size_t end;
+    bool cut_off; /* more was read than there is: zeroes */
+};
+
+static uint64_t get_bits(struct bit_reader *reader, unsigned count)
+{
+    uint64_t bits = 0;
+
+    if (count > reader->end - reader->position) {
+        reader->cut_off = true;
+        return 0;
+    }
+    while (count > 0) {
+        unsigned left = 8 - (unsigned)(reader->position & 7), take = TIDE_MIN(count, left);
+        uint8_t byte = reader->bytes[reader->position >> 3];
+
+        bits = bits << take | (byte >> (left - take) & ((1u << take) - 1));
+        reader->position += take;
+        count -= take;
+    }
+    return bits;
+}
+
+/* The change of a distance in time; the positive bound of each width is inclusive. */
+static uint64_t get_time(struct bit_reader *reader)
+{
+    static const unsigned widths[] = {0, 14, 17, 20, 64};
+    unsigned ones = 0, width;
+    uint64_t bits;
+
+    while (ones < 4 && get_bits(reader, 1) != 0)
+        ones++;
+    width = widths[ones];
+    bits = get_bits(reader, width);
+    if (width != 0 && width != 64 && bits > (uint64_t)1 << (width - 1))
+        bits -= (uint64_t)1 << width;
+    return bits;
+}
+
+static uint64_t get_value(struct bit_reader *reader, struct window *window)
+{
+    unsigned significant;
+
+    if (get_bits(reader, 1) == 0)
+        return 0;
+    if (get_bits(reader, 1) != 0) {
+        window->leading = (unsigned)get_bits(reader, 5);
+        significant = (unsigned)get_bits(reader, 6);
+        significant = significant == 0 ? 64 : significant;
+        if (window->leading + significant > 64)
+            reader->cut_off = true;
+        window->trailing = reader->cut_off ? 0 : 64 - window->leading - significant;
+    } else if (window->leading == 255) {
+        reader->cut_off = true; /* of a window that was never set */
+    }
+    if (reader->cut_off)
+        return 0;
+    return get_bits(reader, 64 - window->leading - window->trailing) << window->trailing;
+}
+
+int xor_chunk_get(const uint8_t *bytes, size_t len, struct columns *samples, struct error *err)
+{
+    struct window window = {.leading = 255};
+    struct bit_reader reader = {.bytes = bytes, .end = len * 8};
+    const uint8_t *at = bytes + 2, *end = bytes + len;
+    uint64_t bits, distance = 0;
+    int64_t time_ms;
+    size_t count;
+
+    if (len < 2)
+        return error_set(err, ERR_CORRUPT, "an XOR chunk of %zu bytes", len);
+    count = get_be16(bytes);
+    if (count == 0)
+        return 0;
+    at = varint_get(at, end, &time_ms);
+    if (at == NULL || end - at < 8)
+        return error_set(err, ERR_CORRUPT, "an XOR chunk of %zu bytes is cut off", len);
+    bits = get_be64(at);
+    at += 8;
+    columns_append(samples, time_ms, bits_double(bits));
+    if (count > 1 && (at = uvarint_get(at, end, &distance)) == NULL)
+        return error_set(err, ERR_CORRUPT, "an XOR chunk of %zu bytes is cut off", len);
+    reader.position = (size_t)(at - bytes) * 8;
+    for (size_t i = 1; i < count; i++) {
+        if (i > 1)
+            distance += get_time(&reader);
+        time_ms = (int64_t)((uint64_t)time_ms + distance);
+        bits ^= get_value(&reader, &window);
+        if (reader.cut_off)
+            return error_set(err, ERR_CORRUPT, "an XOR chunk of %zu bytes is cut off", len);
+        columns_append(samples, time_ms, bits_double(bits));
+    }
+    return 0;
+}

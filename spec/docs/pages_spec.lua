@@ -17,7 +17,7 @@ local function is_missing(steps, name)
   end
 end
 
-for _, path in ipairs { "README.md" } do
+for _, path in ipairs { "README.md", "docs/getting-started.md" } do
   describe(path, function()
     local text = read(path)
 

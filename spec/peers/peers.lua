@@ -32,7 +32,7 @@ function peers.has_package(name)
 end
 
 function peers.run(command)
-  local pipe = io.popen(command .. " 2>&1; echo; echo status=$?")
+  local pipe = io.popen(command .. " 2>&1; status=$?; echo; echo status=$status")
   local text = pipe:read("*a")
   pipe:close()
   local output, status = text:match("^(.*)\nstatus=(%d+)\n$")
@@ -114,16 +114,20 @@ function peers.tidemark(folder, ...)
   return one, port
 end
 
--- A Prometheus with this configuration.
-function peers.prometheus(folder, config, ...)
+-- A Prometheus with this configuration, over a folder of its own unless `data` names one.
+function peers.prometheus_over(data, folder, config, ...)
   local port = process.free_port()
   local path = ("%s/prometheus-%d"):format(folder, port)
   peers.write_file(path .. ".yml", config)
   local one = process.start({ peers.find("prometheus"), "--config.file=" .. path .. ".yml",
-    "--storage.tsdb.path=" .. path, "--web.listen-address=127.0.0.1:" .. port, ... },
+    "--storage.tsdb.path=" .. (data or path), "--web.listen-address=127.0.0.1:" .. port, ... },
     path .. ".log")
   peers.wait_ready(port, "/-/ready")
   return one, port
+end
+
+function peers.prometheus(folder, config, ...)
+  return peers.prometheus_over(nil, folder, config, ...)
 end
 
 -- --- the table of docs/protocols.md ------------------------------------------------------------

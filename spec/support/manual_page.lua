@@ -8,11 +8,12 @@
 --   ```LANGUAGE PATH    a file that the reader writes
 --
 -- `<!-- waits -->` before a block says that its commands show what the server does by itself, a
--- little later. In an output `...` stands for any text, and alone on its line for any lines; times, and the names
--- of snapshots, are compared by their form. Ports and the reader's folder are replaced.
+-- little later. In an output `...` stands for any text, and alone on its line for any lines; times,
+-- and names of snapshots, are compared by their form. Ports and the reader's folder are replaced.
 local ffi = require "ffi"
 local lfs = require "lfs"
 local process = require "spec.support.process"
+local socket = require "socket"
 
 local page = {}
 
@@ -187,6 +188,13 @@ function runner:generalize(text)
   return (text:gsub(self.folder:gsub("%p", "%%%0"), "/home/me/tidemark"))
 end
 
+-- Until a program says yes: each look starts a process, so not as often as one could.
+local function wait_for(what, seconds, condition)
+  return process.wait_for(what, seconds, function()
+    return condition() or (socket.sleep(0.2) and nil)
+  end)
+end
+
 local function fail(step, text)
   error(("line %d: $ %s\nexpected:\n%s\ngot:\n%s"):format(step.line, step.text,
     table.concat(step.output, "\n"), text), 0)
@@ -208,7 +216,7 @@ function runner:start(step, kind)
   self.servers[kind] = server
   local address = "127.0.0.1:" .. (kind == "prometheus" and self.ports["9090"] or
     self.ports["9201"])
-  process.wait_for(step.text, 120, function()
+  wait_for(step.text, 120, function()
     if server:status() then fail(step, server:output()) end
     return os.execute("curl -sf -o /dev/null http://" .. address .. "/-/ready") == 0
   end)
@@ -238,7 +246,7 @@ function runner:step(step)
     self:start(step, step.text:match("^[%w_-]+"))
   else
     local text
-    local ok = pcall(process.wait_for, step.text, step.waits and WAIT_S or 0, function()
+    local ok = pcall(wait_for, step.text, step.waits and WAIT_S or 0, function()
       local good
       good, text = self:try(step)
       return good

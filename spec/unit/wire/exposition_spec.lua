@@ -32,6 +32,7 @@ describe("text 0.0.4", function()
     { "a nan", '{__name__="a"}', push.now_ms, NAN },
     -- the edge cases
     { "a\t \t1\t2\t", '{__name__="a"}', 2, ONE },
+    { '{__name__="a",b="c"} 1', '{__name__="a", b="c"}', push.now_ms, ONE },
     { 'a {b="c"} 1', '{__name__="a", b="c"}', push.now_ms, ONE },
     { 'a{b="c"}1', '{__name__="a", b="c"}', push.now_ms, ONE },
     { 'a{b="c"} 1 -3982045', '{__name__="a", b="c"}', -3982045, ONE },
@@ -89,6 +90,8 @@ describe("text 0.0.4", function()
     ['a{b="c",b="d"} 1'] = 'label "b" is given twice',
     ['a{"b"} 1'] = [[expected '=' at "}" (byte 6)]],
     ['{b="c"} 1'] = "the metric has no name",
+    ['{__name__=""} 1'] = "the metric has no name",
+    ['a{__name__="b"} 1'] = "label \"__name__\" is given twice",
     ['a{""="c"} 1'] = "empty label name",
     ['{""} 1'] = "the metric's name is empty",
     ["a\0 1"] = 'a NUL byte in the line: "a"',

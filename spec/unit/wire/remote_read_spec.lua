@@ -1,8 +1,9 @@
 -- Remote read: the protocol document's vectors; chunks read back by a decoder written here.
 local ffi = require "ffi"
 local tide = require "spec.support.tide"
-local C = tide.load("wire/remote_read.h", "wire/xor_chunk.h", "model/columns.h", "model/labels.h",
-  "base/buf.h", "base/arena.h", "base/crc32c.h")
+local C = tide.load("wire/remote_read.h", "wire/remote_read_answer.h", "wire/xor_chunk.h",
+  "model/columns.h", "model/labels.h", "model/matcher.h", "base/buf.h", "base/arena.h",
+  "base/crc32c.h")
 
 local function decode(body)
   local request, arena, err = ffi.new("struct remote_read_request"), ffi.new("struct arena"),
@@ -105,6 +106,88 @@ describe("a remote read answer", function()
   end)
 end)
 
+describe("a remote read asker", function()
+  local FRAME = tide.unhex("421cb24c540a400a0e0a085f5f6e616d655f5f120275700a0a0a036a6f6212036170" ..
+    "6912220880d095ffbc311080d095ffbc3118012210000180a0abfef9623ff0000000000000")
+  local SAMPLES = tide.unhex("0a300a2e0a0e0a085f5f6e616d655f5f120275700a0a0a036a6f621203617069" ..
+    "121009000000000000f03f1080d095ffbc31")
+
+  -- What an answer in pieces of `size` bytes holds; nil and why not.
+  local function read(bytes, size, whole)
+    local found, err = {}, tide.error()
+    local answer = ffi.new("struct remote_read_answer")
+    answer.take = function(_, labels, samples)
+      local text = ffi.new("struct buf")
+      C.labels_format_set(text, labels)
+      text = bytes_of(text)
+      for i = 0, tonumber(samples.len) - 1 do
+        found[#found + 1] = { text, tonumber(samples.times_ms[i]), samples.values[i] }
+      end
+      return 0
+    end
+    local failed = 0
+    if whole then
+      failed = C.remote_read_answer_samples(answer, bytes, #bytes, err)
+    else
+      for at = 1, #bytes, size do
+        local piece = bytes:sub(at, at + size - 1)
+        failed = C.remote_read_answer_feed(answer, piece, #piece, err)
+        if failed ~= 0 then break end
+      end
+      if failed == 0 then failed = C.remote_read_answer_end(answer, err) end
+    end
+    answer.take:free()
+    local histograms = tonumber(answer.histograms)
+    C.remote_read_answer_destroy(answer)
+    if failed ~= 0 then return nil, tide.text(err) end
+    return found, histograms
+  end
+
+  jit.off(read, true) -- it is called back
+
+  local UP = { '{__name__="up", job="api"}', 1700000000000, 1 }
+
+  it("asks as the document's request does", function()
+    local matcher, request = ffi.new("struct matcher[1]"), ffi.new("struct buf")
+    assert.equal(0, C.matcher_init(matcher, C.MATCH_REGEX, "job", 3, "a.*", 3, nil, tide.error()))
+    C.remote_read_put_query(request, 1699999700000, 1700000000000, matcher, 1)
+    C.remote_read_put_accepted(request)
+    C.matcher_destroy(matcher)
+    assert.same({ { 1699999700000, 1700000000000, { 2, "job", "a.*" } }, streamed = true },
+      decode(bytes_of(request)))
+  end)
+
+  it("reads frames in pieces of any size (the document's frame)", function()
+    for _, size in ipairs { 1, 2, 5, 66, 67, 1000 } do
+      assert.same({ UP, UP }, (read(FRAME .. FRAME, size)))
+    end
+  end)
+
+  it("reads samples in one message (the document's)", function()
+    assert.same({ UP }, (read(SAMPLES, 0, true)))
+    assert.same({ UP, UP }, (read(SAMPLES .. SAMPLES, 0, true)))
+  end)
+
+  it("counts histograms", function()
+    -- Of type 2, which is HISTOGRAM; the checksum is made for it.
+    local payload = FRAME:sub(6):gsub("\24\1", "\24\2")
+    local sum = tide.unhex(("%08x"):format(C.crc32c(0, payload, #payload)))
+    local found, histograms = read("\66" .. sum .. payload, 1000)
+    assert.same({ 0, 1 }, { #found, histograms })
+  end)
+
+  it("says what is broken", function()
+    assert.equal("the remote read answer ends within a frame",
+      select(2, read(FRAME:sub(1, -2), 1000)))
+    assert.equal("a frame of the remote read answer has another checksum",
+      select(2, read(FRAME:sub(1, -2) .. "\1", 1000)))
+    assert.truthy(select(2, read("\255\255\255\127", 1000)):find("more than 50000000 bytes"))
+    assert.truthy(select(2, read(("\255"):rep(20), 7)):find("more than 50000000 bytes"))
+    assert.equal("not a remote read answer: broken protobuf",
+      select(2, read(SAMPLES:sub(1, -2), 0, true)))
+  end)
+end)
+
 -- Reads a chunk back, bit by bit, by the description in the protocol document.
 local function read_chunk(bytes)
   local at, bit_at = 3, 0
@@ -176,7 +259,20 @@ describe("an XOR chunk", function()
       expected[i] = { sample[1], hex }
     end
     C.xor_chunk_put(out, times, values, #samples)
-    assert.same(expected, read_chunk(bytes_of(out)))
+    local bytes = bytes_of(out)
+    assert.same(expected, read_chunk(bytes))
+    local read, err = ffi.new("struct columns"), tide.error()
+    assert.equal(0, C.xor_chunk_get(bytes, #bytes, read, err), tide.text(err))
+    for i = 0, tonumber(read.len) - 1 do
+      local bits = ffi.cast("uint64_t *", read.values)[i]
+      assert.same(expected[i + 1], { tonumber(read.times_ms[i]), require("bit").tohex(bits) })
+    end
+    assert.equal(#samples, tonumber(read.len))
+    for len = 0, #bytes - 1 do
+      read.len = 0
+      assert.equal(-1, C.xor_chunk_get(bytes:sub(1, len), len, read, err))
+    end
+    C.columns_destroy(read)
   end
 
   it("keeps values of all kinds, bit for bit", function()

@@ -64,7 +64,7 @@ main_objects := $(patsubst %.c,$(O)/%.o,$(wildcard core/*.c))
 q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
-.PHONY: all web run test check bench fuzz crash install uninstall man deb format lint docs clean help deps \
+.PHONY: all web pictures run test check bench fuzz crash install uninstall man deb format lint docs clean help deps \
 	deps-test peers protocols bench-tools spec-tools FORCE
 
 all: $(B)/tidemark $(B)/libtide.so $(if $(SANITIZER),$(B)/luahost) ## build the server and the library that the specs load
@@ -139,6 +139,10 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	$(call say,NPM,web/node_modules)
 	$(q)cd web && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts >/dev/null
 	$(q)touch $@
+
+pictures: web ## take README's pictures of the page anew (needs Chromium)
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(B) PICTURES=docs luajit spec/run.lua spec/web/pictures_spec.lua
 
 run: deps ## install what is missing, build, and serve (ARGS="--listen ... --data ...")
 	@$(MAKE) --no-print-directory all

@@ -2,7 +2,8 @@
  * a start.
  *
  * Usage: slow_start FOLDER MICROSECONDS [ADDRESS]. Each operation on the folder takes so much
- * longer. Prints its address before it opens the store; serves until SIGTERM, leaves the folder as a crash would.
+ * longer. Prints its address before it opens the store; serves until SIGTERM, leaves the folder as
+ * a crash would.
  */
 #include <pthread.h>
 #include <signal.h>

@@ -34,7 +34,7 @@ function browser.specs(specs)
   end
 end
 
--- Runs spec/web/scene_NAME.mjs over the page at an address; what it saw. `environment`: "NAME=value".
+-- Runs spec/web/scene_NAME.mjs over the page at an address; what it saw. `environment`: "A=value".
 function browser.see(scene, address, pictures, environment)
   local profile = process.folder()
   local pipe = io.popen(("%s timeout 150 node spec/web/browser.mjs %s %s %s %s %s 2>&1"):format(

@@ -40,7 +40,7 @@ describe("what is stored, in a browser", browser.specs(function()
     assert.equal(204, tidemark:request("POST", "/api/v1/import/prometheus", table.concat {
       "# HELP spec_temperature Of a room.\n# TYPE spec_temperature gauge\nspec_temperature 20\n",
       'spec_hostile{room="', browser.HOSTILE, '"} 1\n' }).status)
-    saw = browser.see("explore", tidemark.address, os.getenv("PICTURES"))
+    saw = browser.see("explore", tidemark.address)
   end)
   teardown(function()
     tidemark:stop()

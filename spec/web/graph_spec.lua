@@ -24,7 +24,7 @@ describe("graphs in a browser", browser.specs(function()
     end
     assert.equal(204, tidemark:request("POST", "/api/v1/import/prometheus",
       table.concat(lines, "\n") .. "\n").status)
-    saw = browser.see("graph", tidemark.address, os.getenv("PICTURES"))
+    saw = browser.see("graph", tidemark.address)
   end)
   teardown(function()
     tidemark:stop()

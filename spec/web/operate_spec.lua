@@ -60,7 +60,7 @@ describe("operating in a browser", browser.specs(function()
       base .. "/scripts")
     assert.equal(204, tidemark:request("POST",
       "/api/v1/admin/tsdb/delete_series?match[]=spec_load{room=\"\",team=\"web\"}").status)
-    saw = browser.see("operate", tidemark.address, os.getenv("PICTURES"))
+    saw = browser.see("operate", tidemark.address)
   end)
   teardown(function()
     tidemark:stop()

@@ -9,8 +9,9 @@ describe("the page of a server that starts", browser.specs(function()
   it("shows the progress, then the graph, and when the server is away", function()
     local path, folder = fixtures.unpack("crashed")
     local address = "127.0.0.1:" .. process.free_port()
-    local saw = browser.see("recovery", address, "", ("SLOW_START='%s/tools/slow_start %s 15000 %s'")
-      :format(os.getenv("BUILD") or "build", path, address))
+    local start = ("SLOW_START='%s/tools/slow_start %s 15000 %s'"):format(
+      os.getenv("BUILD") or "build", path, address)
+    local saw = browser.see("recovery", address, "", start)
     engine.remove(folder)
 
     local last, rising = -1, 0

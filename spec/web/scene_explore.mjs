@@ -1,5 +1,5 @@
 // What is stored: metrics, labels, series and their chunks.
-export default async function play({ page, origin, saw, points, axis, part, picture, examine }) {
+export default async function play({ page, origin, saw, points, axis, part, examine }) {
   await page.goto(`${origin}/?view=explore`);
   await part("Cardinality").locator("table").first().waitFor();
   saw.metrics = await part("Metrics").locator("tbody tr").allTextContents();
@@ -10,7 +10,6 @@ export default async function play({ page, origin, saw, points, axis, part, pict
   await page.waitForSelector("h3:has-text('values of host')");
   saw.values = await part("Labels").locator("h3 ~ .scroll td").allTextContents();
   await examine();
-  await picture("explore_metrics");
 
   // The series of a selector, each with its graph.
   await page.getByLabel("selector of series").fill("spec_load");
@@ -35,7 +34,6 @@ export default async function play({ page, origin, saw, points, axis, part, pict
   }));
   saw.lanes = await page.locator("rect.lane").count();
   saw.facts = await page.locator(".series-chunks dd").allTextContents();
-  await picture("explore");
   await page.getByText("All chunks as a table").click();
   saw.rows = await page.locator(".series-chunks tbody tr").count();
   await page.getByRole("link", { name: "graph all of it" }).click();

@@ -1,7 +1,7 @@
 // Graphs: what is drawn, and every control of it.
 const TIMES = { "g0.range_input": "10m", "g0.end_input": "1000000600", "g0.step_input": "60s" };
 
-export default async function play({ page, origin, saw, link, points, draw, axis, picture, examine }) {
+export default async function play({ page, origin, saw, link, points, draw, axis, examine }) {
   const legend = () => page.locator(".legend-name").allTextContents();
   const plot = (read) => page.evaluate(read);
 
@@ -43,7 +43,6 @@ export default async function play({ page, origin, saw, link, points, draw, axis
   await page.goto(page.url());
   saw.end_input = await page.getByLabel("end of the range").inputValue();
   saw.reopened = await points();
-  await picture("stacked");
 
   // The legend lifts a line, and shows it alone.
   await page.locator(".legend-entry").nth(1).hover();

@@ -1,7 +1,7 @@
 // What the operator needs: state, held deletions, plan, queries, alerts, scripts, quarantine, trash.
 const HEAVY = Array(40).fill("quantile_over_time(0.9, vector(1)[1h:1s])").join(" + ");
 
-export default async function play({ page, context, origin, saw, part, picture, examine }) {
+export default async function play({ page, context, origin, saw, part, examine }) {
   const cells = (title, n) => part(title).locator(`td:nth-child(${n})`).allTextContents();
   const facts = async (title) => Object.fromEntries(await part(title).locator(".facts > div")
     .evaluateAll((list) => list.map((one) => [...one.children].map((child) => child.textContent))));
@@ -33,7 +33,6 @@ export default async function play({ page, context, origin, saw, part, picture, 
   await page.getByText("Series that lose most").click();
   saw.examples = await page.locator(".plan details code").allTextContents();
   await examine();
-  await picture("operate", { fullPage: true });
   await page.getByRole("button", { name: "The clock is right" }).click();
   await page.waitForFunction(() => !document.body.textContent.includes("The clock is right"));
 

@@ -3,6 +3,7 @@ import uPlot from "uplot";
 import { el } from "./dom.js";
 import { formatValue } from "./format.js";
 import { align, seriesName, stack } from "./series.js";
+import { formatTime } from "./time.js";
 
 const DRAWN_MOST = 400;
 
@@ -125,7 +126,7 @@ export function createChart(results, from, to, settings) {
   plot.hooks.setCursor = [(u) => {
     shown.show(u.cursor.idx);
     now.textContent = u.cursor.idx === null || u.cursor.idx === undefined ? ""
-      : new Date(times[u.cursor.idx] * 1000).toLocaleString();
+      : formatTime(times[u.cursor.idx]);
   }];
   plot.hooks.setSeries = [(u, index, change) => {
     if (change.focus === undefined) return;

@@ -1,6 +1,6 @@
 // The chunks of a series on a time line: their height is bytes per sample, their colour the encoding;
 // below, where they are: in the file, in memory.
-import { el, facts, svg, table } from "./dom.js";
+import { el, facts, moment, svg, table } from "./dom.js";
 import { formatBytes, formatCount } from "./format.js";
 import { selectorOf, seriesName } from "./series.js";
 import { graphLink } from "./state.js";
@@ -79,8 +79,8 @@ function key(chunks) {
 function rows(chunks) {
   return el("details", {}, el("summary", {}, "All chunks as a table"),
     table(["from", "to", "encoding", "samples", "bytes", "per sample", "place", "offset", "problem"],
-      chunks.slice(0, ROWS_MOST).map((chunk) => [formatTime(chunk.first_ms / 1000),
-        formatTime(chunk.last_ms / 1000), chunk.encoding, chunk.samples, chunk.bytes,
+      chunks.slice(0, ROWS_MOST).map((chunk) => [moment(chunk.first_ms),
+        moment(chunk.last_ms), chunk.encoding, chunk.samples, chunk.bytes,
         Number(perSample(chunk).toFixed(2)), chunk.place, chunk.offset ?? "", chunk.problem ?? ""])));
 }
 

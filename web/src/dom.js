@@ -1,5 +1,7 @@
 // Elements. Texts only ever become text nodes: what a label says is never read as HTML.
 
+import { formatTime } from "./time.js";
+
 function fill(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
@@ -38,6 +40,11 @@ export function table(heads, rows, empty = "nothing") {
 export function facts(list) {
   return el("dl", { class: "facts" }, ...list.filter(([, value]) => value !== null)
     .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}
+
+// A time in a table or a sentence, which is not torn apart.
+export function moment(ms) {
+  return el("time", { datetime: new Date(ms).toISOString() }, formatTime(ms / 1000));
 }
 
 export function section(title, ...children) {

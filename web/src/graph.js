@@ -169,10 +169,10 @@ export function createGraph(state) {
 
   const field = (key, label, attributes) => el("input", { "aria-label": label, title: label,
     spellcheck: "false", onchange: (event) => set(key, event.target.value.trim()), ...attributes });
-  const range = field("range", "range", { list: "ranges", size: 6 });
-  const end = field("end", "end of the range: now-2h, or a date", { placeholder: "now", size: 18,
+  const range = field("range", "range", { list: "ranges", class: "range" });
+  const end = field("end", "end of the range: now-2h, or a date", { placeholder: "now", class: "end",
     onchange: () => set("end", absolute(end.value.trim())) });
-  const step = field("step", "step between points", { placeholder: "step: auto", size: 9 });
+  const step = field("step", "step between points", { placeholder: "step: auto", class: "step" });
   const toggle = (key, text) => button(text, () => set(key, !state[key]), { "data-key": key });
   const toggles = [toggle("table", "Table"), toggle("stacked", "Stacked"), toggle("log", "Log")];
   const refresh = el("select", { "aria-label": "live refresh", title: "live refresh",

@@ -54,7 +54,9 @@ document.addEventListener("click", (event) => {
 });
 addEventListener("popstate", show);
 addEventListener("unready", wait);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  if (readState().view === "graph") show(); // charts have their colours of their own
+});
 
 show();
 wait();

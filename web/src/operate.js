@@ -1,7 +1,7 @@
 // The view for the operator: state, retention, queries under way, alerts, rules of scripts, what was
 // put aside, trash.
 import { ask, post } from "./api.js";
-import { button, el, facts, message, section, swap, table } from "./dom.js";
+import { button, el, facts, message, moment, section, swap, table } from "./dom.js";
 import { formatBytes, formatCount } from "./format.js";
 import { createPlan, held } from "./retention.js";
 import { formatDuration, formatTime } from "./time.js";
@@ -85,7 +85,7 @@ async function quarantine() {
   const { data } = await ask("admin/tsdb/quarantined", { limit: 200 });
   return [
     table(["file", "bytes", "changed", "metric", "reason"], data.files.map((one) => [one.name,
-      one.missing ? "missing" : one.bytes, formatTime(one.changed_ms / 1000),
+      one.missing ? "missing" : one.bytes, moment(one.changed_ms),
       one.metric ? el("code", {}, one.metric) : "", one.reason ?? ""]), "nothing is in quarantine"),
     data.total > data.files.length ? el("p", { class: "took" },
       `${data.files.length} of ${formatCount(data.total)}`) : "",
@@ -95,8 +95,8 @@ async function quarantine() {
 async function trash(acting) {
   const { data } = await ask("admin/tsdb/trash");
   return table(["deleted", "by", "series", "samples", "bytes", "expires", ""],
-    data.map((one) => [formatTime(one.time_ms / 1000), one.by, one.series, one.samples, one.bytes,
-      one.expires_ms === null ? "never" : formatTime(one.expires_ms / 1000),
+    data.map((one) => [moment(one.time_ms), one.by, one.series, one.samples, one.bytes,
+      one.expires_ms === null ? "never" : moment(one.expires_ms),
       button("Undelete", acting(() => post("admin/tsdb/undelete", { id: one.id })))]),
     "the trash is empty");
 }

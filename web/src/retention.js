@@ -1,9 +1,8 @@
 // Retention: whether deletions by age are held back, and what the next pass would drop.
 import { ask, post } from "./api.js";
-import { button, el, facts, message, swapIn, table } from "./dom.js";
+import { button, el, facts, message, moment, swapIn, table } from "./dom.js";
 import { formatBytes, formatCount } from "./format.js";
 import { seriesName } from "./series.js";
-import { formatTime } from "./time.js";
 
 const DOUBTS = {
   ahead: "the clock is far ahead of the newest sample",
@@ -50,20 +49,20 @@ function summary(plan) {
 
 async function plan() {
   const { data } = await post("admin/tsdb/plan", {});
-  const dropping = data.rules.filter((rule) => rule.bytes > 0)
-    .sort((a, b) => b.bytes - a.bytes);
-  const time = (ms) => (ms === null ? "" : formatTime(ms / 1000));
+  const rules = data.rules.sort((a, b) => b.bytes - a.bytes);
+  const dropping = rules.filter((rule) => rule.bytes > 0);
+  const time = (ms) => (ms === null ? "" : moment(ms));
   return [
-    el("p", { class: "took" }, `as of ${formatTime(data.time_ms / 1000)}`),
+    el("p", { class: "took" }, "as of ", moment(data.time_ms)),
     summary(data),
     dropping.length > 0 ? bars(dropping) : "",
     table(["rule", "decides for", "drops of series", "whole", "chunks", "samples", "bytes", "oldest",
-      "newest"], data.rules.map((rule) => [ruleName(rule), rule.decides, rule.series,
+      "newest"], rules.map((rule) => [ruleName(rule), rule.decides, rule.series,
       rule.series_gone, rule.chunks, rule.samples, rule.bytes, time(rule.oldest_ms),
       time(rule.newest_ms)]), "no rules and no series"),
     data.damaged > 0 ? message("warning", `${formatCount(data.damaged)} series have damaged files, ` +
       "which are not counted") : "",
-    examples(data.rules) ?? "",
+    examples(rules) ?? "",
   ];
 }
 
@@ -78,11 +77,24 @@ export function createPlan() {
   return el("div", {}, ask_again, shown);
 }
 
+function clockHold(data, { why }) {
+  return [`Nothing is deleted by age: ${DOUBTS[why] ?? why} (it says `, moment(data.wall_ms),
+    ...(data.newest_sample_ms === null ? [] : [", the newest sample is of ",
+      moment(data.newest_sample_ms)]), ")."];
+}
+
+function passHold({ since_ms, series, chunks, bytes, all_chunks }) {
+  return ["A pass of retention is held since ", moment(since_ms), `: it would drop ` +
+    `${formatCount(chunks)} of ${formatCount(all_chunks)} chunks (${formatBytes(bytes)}) of ` +
+    `${formatCount(series)} series.`];
+}
+
+// What waits for somebody's word, with a button for it.
 export async function held(acting) {
   const { data } = await ask("admin/tsdb/confirm");
-  if (!data.held) return [];
-  return message("warning", `Nothing is deleted by age: ${DOUBTS[data.clock] ?? data.clock} ` +
-    `(it says ${formatTime(data.wall_ms / 1000)}` + (data.newest_sample_ms === null ? ""
-    : `, the newest sample is of ${formatTime(data.newest_sample_ms / 1000)}`) + "). ",
-  button("The clock is right", acting(() => post("admin/tsdb/confirm", {}))));
+  const holds = data.holds ?? (data.held ? [{ id: "", kind: "clock", why: data.clock }] : []);
+  return holds.map((hold) => message("warning",
+    ...(hold.kind === "clock" ? clockHold(data, hold) : passHold(hold)), " ",
+    button(hold.kind === "clock" ? "The clock is right" : "Let it drop that",
+      acting(() => post("admin/tsdb/confirm", { id: hold.id })))));
 }

@@ -70,6 +70,10 @@ return {
     -- All that the engine may hold: series, labels, open and cached chunks, postings, caches.
     -- (size, 1MiB to 64TiB)
     -- memory_target = "2GiB",
+    -- Pushes are refused (503, to be tried again) when the disk has less free than this and twice
+    -- what a clean stop writes, or 2 % of its inodes; new series a little before.
+    -- (size, 1MiB to 64TiB)
+    -- min_free_space = "64MiB",
     -- When the wall clock jumps by more than this, or is further ahead of the newest sample,
     -- nothing is deleted by age until it is confirmed (POST /api/v1/admin/tsdb/confirm). "forever":
     -- the clock is never doubted.
@@ -156,6 +160,9 @@ return {
     -- Series in memory; samples that would begin one more are refused.
     -- (integer, 1 to 1000000000)
     -- series = 10000000,
+    -- Series in memory and archived, a file each; samples that would begin one more are refused.
+    -- (integer, 1 to 4000000000)
+    -- total_series = 100000000,
     -- Time for one answer of a rule; past it the rule is stopped and counts as broken.
     -- (duration, 1ms to 1m)
     -- script_time = "250ms",

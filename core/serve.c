@@ -213,6 +213,7 @@ static void fill_store_options(struct store_options *options, const struct confi
     options->series_sync = (enum series_sync)config->storage.series_sync;
     options->min_shrink_ratio = config->storage.min_shrink_ratio;
     options->memory_target_bytes = (uint64_t)config->storage.memory_target_bytes;
+    options->min_free_bytes = (uint64_t)config->storage.min_free_bytes;
     options->clock_slack_ms = config->storage.clock_slack_ms;
     options->trash_ttl_ms = config->trash.ttl_ms;
     options->wal_sync = (int)config->wal.sync;
@@ -224,6 +225,7 @@ static void fill_store_options(struct store_options *options, const struct confi
     options->limits.label_name_bytes = (uint32_t)config->limits.label_name_bytes;
     options->limits.label_value_bytes = (uint32_t)config->limits.label_value_bytes;
     options->limits.max_series = (uint64_t)config->limits.series;
+    options->limits.max_total_series = (uint64_t)config->limits.total_series;
     options->metrics = metrics;
 }
 
@@ -264,6 +266,8 @@ static void describe_state(void *ctx, char *out, size_t size)
         snprintf(out, size, "read only");
     else if (stats.throttled)
         snprintf(out, size, "throttled");
+    else if (stats.disk_full)
+        snprintf(out, size, "disk full");
 }
 
 /* A console is a help and no condition: a server without one serves. */

@@ -17,6 +17,8 @@ struct fault_volume {
     uint64_t count;   /* atomic */
     uint64_t failed;  /* atomic */
     uint32_t slow_us; /* set while nothing runs */
+    bool has_space;   /* likewise */
+    struct volume_space space;
 };
 
 static struct fault_volume *self_of(struct volume *volume)
@@ -306,6 +308,16 @@ static int fault_sync_folder(struct volume *volume, const char *folder, struct e
     return self->forward.inner->sync_folder(self->forward.inner, folder, err);
 }
 
+static int fault_space(struct volume *volume, struct volume_space *space, struct error *err)
+{
+    struct fault_volume *self = self_of(volume);
+
+    if (!self->has_space)
+        return self->forward.inner->space(self->forward.inner, space, err);
+    *space = self->space;
+    return 0;
+}
+
 static int fault_sync_all(struct volume *volume, struct error *err)
 {
     struct fault_volume *self = self_of(volume);
@@ -412,6 +424,7 @@ struct volume *volume_fault_new(struct volume *inner)
     volume->sync = fault_sync;
     volume->sync_folder = fault_sync_folder;
     volume->sync_all = fault_sync_all;
+    volume->space = fault_space;
     volume->unlock = fault_unlock;
     volume->open_kv = fault_open_kv;
     return volume;
@@ -435,6 +448,15 @@ void volume_fault_arm(struct volume *volume, int kinds, uint64_t after, uint64_t
 void volume_fault_slow(struct volume *volume, uint32_t microseconds)
 {
     self_of(volume)->slow_us = microseconds;
+}
+
+void volume_fault_space(struct volume *volume, const struct volume_space *space)
+{
+    struct fault_volume *self = self_of(volume);
+
+    self->has_space = space != NULL;
+    if (space != NULL)
+        self->space = *space;
 }
 
 void volume_fault_disarm(struct volume *volume)

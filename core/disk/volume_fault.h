@@ -34,6 +34,8 @@ void volume_fault_arm(struct volume *volume, int kinds, uint64_t after, uint64_t
                       int sys_errno, enum fault_style style);
 /** Every operation takes so much longer from now on, as on a slow disk. */
 void volume_fault_slow(struct volume *volume, uint32_t microseconds);
+/** The volume says that it has so much room from now on, whatever there is; NULL: what there is. */
+void volume_fault_space(struct volume *volume, const struct volume_space *space);
 /** Nothing fails any more. */
 void volume_fault_disarm(struct volume *volume);
 /** Operations of the armed kinds since it was armed, failed ones included. */

@@ -230,6 +230,7 @@ static void put_store(struct buf *out, struct store *store)
     put_text(out, "storageState",
              stats.read_only   ? "read only"
              : stats.throttled ? "throttled"
+             : stats.disk_full ? "disk full"
                                : "serving");
     put_count(out, "seriesInMemory", (int64_t)stats.series_in_memory);
     put_count(out, "seriesArchived", (int64_t)stats.series_archived);

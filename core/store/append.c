@@ -451,6 +451,8 @@ static int run_push(struct push *push, struct error *err)
         return error_set(err, ERR_IO, "the storage is read-only since a write failed; see the log");
     if (__atomic_load_n(&store->throttled, __ATOMIC_RELAXED))
         return error_set(err, ERR_BUSY, "out of memory_target until chunks are on disk: try again");
+    if (disk_room_may_append(store, err) != 0)
+        return -1;
     if (__builtin_add_overflow(clock_wall_ms(store->clock), store->options.limits.future_ms,
                                &push->latest_ms))
         push->latest_ms = TIDE_LATEST_MS;

@@ -7,6 +7,7 @@
 #include "store/append.h"
 #include "store/block_cache.h"
 #include "store/damage.h"
+#include "store/disk_room.h"
 #include "store/edits.h"
 #include "store/epoch.h"
 #include "store/gate.h"
@@ -110,6 +111,7 @@ struct store {
 
     bool started_dirty;
     struct store_recovery recovered; /* immutable after open */
+    struct disk_room room;           /* disk_room.h */
     int throttled;                   /* atomic: appends get ERR_BUSY until memory is free again */
     int read_only;                   /* atomic: appends are refused with ERR_IO */
 };

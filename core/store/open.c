@@ -248,6 +248,7 @@ int folder_open(struct store *store, struct error *err)
     log_info("storage open", "series=%" PRIu64 " archived=%" PRIu64 " recovered=%d",
              gauge_read(&store->counters.active), gauge_read(&store->counters.archived),
              store->started_dirty);
+    disk_room_look(store);
     if (folder_start_threads(store, err) != 0)
         return refuse(store);
     return 0;

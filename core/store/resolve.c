@@ -306,12 +306,37 @@ static struct block_value refusal_value(const struct store *store, enum refusal 
     return (struct block_value){BLOCK_REFUSED + (uint32_t)reason, policy_version(store)};
 }
 
+/* May no series begin? Then `why` says the reason. */
+static bool is_full(const struct store *store, char why[256])
+{
+    const struct store_limits *limits = &store->options.limits;
+    uint64_t active = gauge_read(&store->counters.active);
+    uint64_t total = active + gauge_read(&store->counters.archived);
+    char room[160];
+
+    if (active >= limits->max_series) {
+        snprintf(why, 256, "there are %" PRIu64 " series: no more are taken", active);
+    } else if (total >= limits->max_total_series) {
+        snprintf(why, 256,
+                 "there are %" PRIu64 " series, archived ones included: no more are "
+                 "taken (limits.total_series)",
+                 total);
+    } else if (disk_room_level(store) != DISK_ROOM_PLENTY) {
+        disk_room_describe(store, room, sizeof(room));
+        snprintf(why, 256, "no new series, the disk is filling up: %s", room);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 int resolve_block(struct appender *appender, const struct batch *batch,
                   const struct batch_entry *entry, struct block_key key, struct block_value *value,
                   char *why, size_t why_size, struct error *err)
 {
     struct store *store = appender->store;
     struct verdict verdict = {why, why_size, REFUSED_LABELS};
+    char full_why[256];
     bool full;
     int made;
 
@@ -323,7 +348,7 @@ int resolve_block(struct appender *appender, const struct batch *batch,
             block_cache_put(&store->cache, key, store_now_s(store), *value);
         return 0;
     }
-    full = gauge_read(&store->counters.active) >= store->options.limits.max_series;
+    full = is_full(store, full_why);
     made = 1;
     if (intern_pairs(appender, full)) {
         made = map_and_make(appender, !full, value, err);
@@ -332,8 +357,7 @@ int resolve_block(struct appender *appender, const struct batch *batch,
     if (made < 0)
         return -1;
     if (made == 1) {
-        refuse(&verdict, REFUSED_SERIES_LIMIT, "there are %" PRIu64 " series: no more are taken",
-               store->options.limits.max_series);
+        refuse(&verdict, REFUSED_SERIES_LIMIT, "%s", full_why);
         *value = refusal_value(store, verdict.reason);
         return 0;
     }

@@ -44,6 +44,8 @@ static void set_default_limits(struct store_limits *limits)
         limits->label_value_bytes = 4096;
     if (limits->max_series == 0)
         limits->max_series = 10000000;
+    if (limits->max_total_series == 0)
+        limits->max_total_series = 100000000;
     limits->labels_per_series = TIDE_MIN(limits->labels_per_series, (uint32_t)UINT16_MAX);
 }
 

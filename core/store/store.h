@@ -27,6 +27,7 @@ struct store_limits {
     uint32_t label_name_bytes;  /* default 1,024 */
     uint32_t label_value_bytes; /* default 4,096 */
     uint64_t max_series;        /* in memory; default 10,000,000 */
+    uint64_t max_total_series;  /* archived ones too, a file each; default 100,000,000 */
 };
 
 struct store_options {
@@ -43,10 +44,12 @@ struct store_options {
     uint64_t checkpoint_dirty_series_limit; /* default 5,000; 0: no limit */
     enum series_sync series_sync;           /* default adaptive */
     double min_shrink_ratio;                /* 0 .. 1, of series files; default 0.1 */
-    uint64_t memory_target_bytes;           /* all that the store allocates; default 2 GiB */
-    int64_t clock_slack_ms;                 /* clock_guard.h; default 1 d; INT64_MAX: off */
-    int64_t trash_ttl_ms;                   /* trash.h; default 1 d; INT64_MAX: for ever */
-    uint64_t block_cache_bytes;             /* bound of the label cache; default 256 MiB */
+    uint64_t min_free_bytes;      /* of the disk, above a clean stop's need: below it pushes get
+                                     ERR_BUSY (disk_room.h); default 0: not looked at */
+    uint64_t memory_target_bytes; /* all that the store allocates; default 2 GiB */
+    int64_t clock_slack_ms;       /* clock_guard.h; default 1 d; INT64_MAX: off */
+    int64_t trash_ttl_ms;         /* trash.h; default 1 d; INT64_MAX: for ever */
+    uint64_t block_cache_bytes;   /* bound of the label cache; default 256 MiB */
     struct store_limits limits;
 
     int wal_sync;                 /* enum wal_sync of disk/wal.h; default 0: no log */
@@ -186,6 +189,7 @@ struct store_stats {
     bool started_dirty;
     bool read_only; /* why is in the log */
     bool throttled; /* pushes get ERR_BUSY until memory is free again */
+    bool disk_full; /* pushes get ERR_BUSY until there is room on the disk */
 };
 
 void store_stats_get(struct store *store, struct store_stats *stats);

@@ -27,6 +27,7 @@ void store_stats_get(struct store *store, struct store_stats *stats)
         .max_time_ms = TIDE_EARLIEST_MS,
         .started_dirty = store->started_dirty,
         .read_only = __atomic_load_n(&store->read_only, __ATOMIC_RELAXED) != 0,
+        .disk_full = disk_room_level(store) == DISK_ROOM_NONE,
         .throttled = __atomic_load_n(&store->throttled, __ATOMIC_RELAXED) != 0,
     };
     stats->memory_bytes =
@@ -466,6 +467,7 @@ void store_show_metrics(struct store *store)
                      "The number of label sets waiting to be written to the index.", "",
                      read_index_queue, store);
     show_background(store, metrics);
+    disk_room_register(store, metrics);
     show_late(metrics, counters);
     show_removal(store, metrics);
     show_series_ops(store, metrics);

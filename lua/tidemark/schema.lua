@@ -81,6 +81,10 @@ return {
     text = "All that the engine may hold: series, labels, open and cached chunks, postings, " ..
       "caches." },
 
+  { name = "storage.min_free_space", type = "size", default = "64MiB", min = "1MiB", max = "64TiB",
+    text = "Pushes are refused (503, to be tried again) when the disk has less free than this " ..
+      "and twice what a clean stop writes, or 2 % of its inodes; new series a little before." },
+
   { name = "storage.clock_slack", type = "duration", default = "1d", min = "1m", max = "1000y",
     forever = true,
     text = "When the wall clock jumps by more than this, or is further ahead of the newest " ..
@@ -152,6 +156,9 @@ return {
     text = "Bytes of a label's value." },
   { name = "limits.series", type = "integer", default = 10000000, min = 1, max = 1e9, live = true,
     text = "Series in memory; samples that would begin one more are refused." },
+  { name = "limits.total_series", type = "integer", default = 100000000, min = 1, max = 4e9,
+    text = "Series in memory and archived, a file each; samples that would begin one more are " ..
+      "refused." },
 
   { name = "limits.script_time", type = "duration", default = "250ms", min = "1ms", max = "1m",
     text = "Time for one answer of a rule; past it the rule is stopped and counts as broken." },

@@ -10,12 +10,13 @@ local function read(path)
 end
 
 describe("docs/examples", function()
-  local known = {}
+  local known, page = {}, nil
 
   setup(function()
     local running = server.start()
     local answer = running:request("GET", "/metrics")
     running:stop()
+    page = answer.body
     for name in answer.body:gmatch("# TYPE (%S+)") do known[name] = true end
   end)
 
@@ -45,14 +46,34 @@ describe("docs/examples", function()
     assert.is_true(check(read "docs/examples/alerts.yml", "alerts.yml") > 6)
   end)
 
-  it("has alerts that promtool takes", function()
+  -- Runs promtool, if it is there; what it says when it is not content.
+  local function promtool(arguments)
     if os.execute("command -v promtool >/dev/null") ~= 0 then
       pending("promtool is not installed (make peers)")
       return
     end
-    local pipe = io.popen("promtool check rules docs/examples/alerts.yml 2>&1; echo status=$?")
+    local pipe = io.popen("promtool " .. arguments .. " 2>&1; echo status=$?")
     local text = pipe:read("*a")
     pipe:close()
     assert(text:find("status=0", 1, true), text)
+    return text
+  end
+
+  it("has alerts that promtool takes", function()
+    promtool("check rules docs/examples/alerts.yml")
+  end)
+
+  it("has a configuration of Prometheus that promtool takes", function()
+    promtool("check config docs/examples/prometheus.yml")
+  end)
+
+  it("comes with metrics that promtool finds nothing in", function()
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write(page)
+    file:close()
+    finally(function() os.remove(path) end)
+    local text = promtool("check metrics < " .. path)
+    if text then assert.equal("status=0\n", text) end
   end)
 end)

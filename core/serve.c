@@ -242,6 +242,8 @@ static int start_http(struct server *server, struct error *err)
     options.running = server->running;
     if (has_scripts(server))
         options.rules = server->rules;
+    options.console = server->rules;
+    options.console_time_ms = server->config->console.time_ms;
     options.reload = reload;
     options.reload_ctx = server;
     server->http = http_server_start(&options, err);

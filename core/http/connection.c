@@ -121,7 +121,7 @@ void connection_close(struct connection *connection)
     if (connection->exchange != NULL) /* nobody is there for the answer, or the rest of it */
         connection_log(connection, ACCESS_LOG_GONE);
     if (connection->job)
-        __atomic_store_n(&connection->exchange->cancelled, QUERY_GONE, __ATOMIC_RELAXED);
+        connection_abandon(connection);
     else
         connection_release_exchange(connection);
     if (connection->previous != NULL)
@@ -202,6 +202,7 @@ static void go_on(struct connection *connection)
 void connection_job_done(struct connection *connection)
 {
     connection->job = false;
+    connection_settle(connection, false);
     if (connection->state == CLOSED) {
         connection_release_exchange(connection);
         return;

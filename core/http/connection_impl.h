@@ -41,17 +41,18 @@ struct connection {
     size_t lingered;
     size_t passed; /* of a body that is taken as it comes, since its deadline was set */
     struct exchange *exchange;
-    bool counted;     /* the exchange is one of the client's queries */
-    bool in_head;     /* the first bytes of a head are there */
-    bool answered;    /* the head of the exchange's answer was written */
-    bool watching;    /* read_event looks for the end only */
-    bool reading;     /* read_event is added */
-    bool writing;     /* write_event is added */
-    bool close_after; /* of all output */
-    bool unread;      /* the peer may be sending more: linger before closing */
-    bool job;         /* the pool has the exchange */
-    bool parked;      /* its answer waits for the log */
-    bool ended;       /* the peer sends no more */
+    bool counted;               /* the exchange is one of the client's queries */
+    bool in_head;               /* the first bytes of a head are there */
+    bool answered;              /* the head of the exchange's answer was written */
+    bool watching;              /* read_event looks for the end only */
+    bool reading;               /* read_event is added */
+    bool writing;               /* write_event is added */
+    bool close_after;           /* of all output */
+    bool unread;                /* the peer may be sending more: linger before closing */
+    bool job;                   /* the pool has the exchange */
+    bool parked;                /* its answer waits for the log */
+    struct http_stream awaited; /* zeroed: its next piece is in nobody's hands but ours */
+    bool ended;                 /* the peer sends no more */
 };
 
 /* --- connection.c --- */
@@ -94,5 +95,9 @@ void connection_take_back(struct connection *connection);
 void connection_log(const struct connection *connection, int status);
 /** Hands the exchange to the pool; false when the pool is full. */
 bool connection_submit(struct connection *connection, bool again);
+/** A job is under way, and the client has gone. */
+void connection_abandon(struct connection *connection);
+/** What a stream awaited has come back, or its client has gone; if there is one. */
+void connection_settle(struct connection *connection, bool gone);
 
 #endif

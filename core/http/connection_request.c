@@ -47,8 +47,8 @@ static void end_exchange(struct connection *connection)
     connection_log(connection, status);
     connection_release_exchange(connection);
     connection->answered = false;
-    if (connection->close_after)
-        connection->state = SENDING;
+    if (connection->close_after || connection->worker->draining)
+        connection->state = SENDING; /* and no further request */
     else
         connection_await_request(connection);
 }
@@ -116,6 +116,24 @@ static void job_done(struct query_job *job)
     worker_job_done(exchange->connection->worker, exchange);
 }
 
+/* A job is under way, and nobody is there for what it makes. */
+void connection_abandon(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+
+    __atomic_store_n(&exchange->cancelled, QUERY_GONE, __ATOMIC_RELAXED);
+    connection_settle(connection, true);
+}
+
+void connection_settle(struct connection *connection, bool gone)
+{
+    struct http_stream awaited = connection->awaited;
+
+    connection->awaited = (struct http_stream){0};
+    if (awaited.settle != NULL)
+        awaited.settle(awaited.ctx, gone);
+}
+
 bool connection_submit(struct connection *connection, bool again)
 {
     struct exchange *exchange = connection->exchange;
@@ -128,6 +146,11 @@ bool connection_submit(struct connection *connection, bool again)
     connection->job = true;
     connection->state = RUNNING;
     connection->deadline_ns = INT64_MAX;
+    if (again && exchange->reply.stream.await != NULL) {
+        connection->awaited = exchange->reply.stream;
+        connection->awaited.await(connection->awaited.ctx, &exchange->job);
+        return true;
+    }
     if (query_pool_submit(exchange->verifying ? site->login_pool : site->pool, &exchange->job,
                           again))
         return true;

@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "store/append.h"
 
+struct query_job;
+
 /* A body made while it is sent. One function at a time, on the thread that ran the route's kind:
  * each piece is asked for when the one before has left, so a slow reader holds one piece. */
 struct http_stream {
@@ -17,6 +19,13 @@ struct http_stream {
     bool (*produce)(void *ctx, struct buf *out);
     /* Called once, whatever happened. */
     void (*free)(void *ctx);
+    /* For a body that comes in its own time; NULL: it can always be made at once. Takes the job
+     * that makes the next piece (produce) and runs it on any thread (its run, then its done) when
+     * there is something, or when the client has gone. */
+    void (*await)(void *ctx, struct query_job *job);
+    /* Once for each await, on the connection's worker: that job has come back, or (`gone`) the
+     * client has hung up before. ctx must live until then, whatever free was called for. Quick. */
+    void (*settle)(void *ctx, bool gone);
     void *ctx;
 };
 

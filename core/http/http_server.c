@@ -11,6 +11,7 @@
 #include "http/access.h"
 #include "http/access_log.h"
 #include "http/clients.h"
+#include "http/desk.h"
 #include "http/graphite_door.h"
 #include "http/http_site.h"
 #include "http/listener.h"
@@ -212,11 +213,17 @@ static int init_site(struct http_site *site, const struct http_options *options,
     site->counters = http_counters_new(site);
     site->metadata = metadata_table_new(METADATA_BYTES);
     site->reloads = reload_state_new(site->start_ms);
+    if (options->console != NULL)
+        site->desks = desks_new(&(struct desks_options){.book = options->console,
+                                                        .time_ms = options->console_time_ms,
+                                                        .clock = site->clock,
+                                                        .metrics = options->metrics});
     return init_door(site, err);
 }
 
 static void destroy_site(struct http_site *site)
 {
+    desks_free(site->desks);
     http_counters_free(site->counters);
     auth_free(site->auth);
     cors_free(site->cors);
@@ -380,6 +387,8 @@ void http_server_stop(struct http_server *server)
     if (server == NULL)
         return;
     __atomic_store_n(&server->site.stopping, 1, __ATOMIC_RELAXED);
+    if (server->site.desks != NULL)
+        desks_stop(server->site.desks);
     acceptor_stop(server->acceptor);
     graphite_door_close(server->graphite);
     for (size_t i = 0; i < server->listener_count; i++)

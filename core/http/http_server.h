@@ -77,6 +77,9 @@ struct http_options {
 
     struct rulebook *rules; /* asked before any read (read_door.h); NULL: none; borrowed */
 
+    struct rulebook *console; /* of console sessions over HTTP (desk.h); NULL: none; borrowed */
+    int64_t console_time_ms;  /* of one line */
+
     const struct http_route *routes; /* further routes (of specs, of later rooms); borrowed */
     size_t route_count;
 };

@@ -16,6 +16,7 @@ struct access_log;
 struct auth;
 struct clients;
 struct cors;
+struct desks;
 struct gateway;
 struct http_counters;
 struct metadata_table;
@@ -39,6 +40,7 @@ struct http_site {
     struct gateway *gateway;         /* groups of a Pushgateway */
     struct metadata_table *metadata; /* what pushes said about metrics */
     struct reload_state *reloads;    /* owned: how the last one went */
+    struct desks *desks;             /* owned: consoles over HTTP; NULL: none */
     int64_t start_ms;                /* wall clock */
     struct store *opened;            /* atomic: http_site_store */
     struct query_pot *pot;           /* owned: samples that queries and their answers hold */

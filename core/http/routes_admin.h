@@ -35,6 +35,12 @@ void route_chunks(struct http_request *request, struct http_reply *reply);
 /* GET limit: what is in orphaned/; with fingerprint: the chunks of that file. */
 void route_quarantined(struct http_request *request, struct http_reply *reply);
 
+/* POST session, the line as body: server-sent events. POST session, cursor: completion. DELETE
+ * session. */
+void route_console(struct http_request *request, struct http_reply *reply);
+void route_console_complete(struct http_request *request, struct http_reply *reply);
+void route_console_close(struct http_request *request, struct http_reply *reply);
+
 /* GET: whether the clock is doubted. POST: it is right, deletions by age go on. */
 void route_clock(struct http_request *request, struct http_reply *reply);
 void route_confirm(struct http_request *request, struct http_reply *reply);

@@ -77,7 +77,8 @@ static void begin(struct http_reply *reply, struct outflow *outflow,
         if (series_union_open(&outflow->all, outflow->door.querier, selectors->sets,
                               selectors->count, &err) == 0) {
             outflow->reply = reply;
-            reply->stream = (struct http_stream){produce, free_outflow, outflow};
+            reply->stream =
+                (struct http_stream){.produce = produce, .free = free_outflow, .ctx = outflow};
             return;
         }
         http_reply_failure(reply, &err);

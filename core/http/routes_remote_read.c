@@ -231,7 +231,8 @@ void route_remote_read(struct http_request *request, struct http_reply *reply)
         if (outflow->asked.streamed) {
             reply->content_type = TYPE_STREAMED;
             reply->coding = "identity";
-            reply->stream = (struct http_stream){produce_chunks, free_outflow, outflow};
+            reply->stream = (struct http_stream){
+                .produce = produce_chunks, .free = free_outflow, .ctx = outflow};
             return;
         }
         answer_samples(outflow, reply);

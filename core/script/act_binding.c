@@ -218,8 +218,8 @@ static void set_use(lua_State *L, struct store *store, uint64_t fp)
     }
 }
 
-/* series(selector, from, to, limit): a list of { labels, fp, first, last, created, last_read, reads },
- * and how many there are */
+/* series(selector, from, to, limit): a list of { labels, fp, first, last, created, last_read, reads
+ * }, and how many there are */
 static int act_series(lua_State *L)
 {
     struct actor *actor = actor_raises(L, "tide.series");

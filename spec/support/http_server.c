@@ -62,7 +62,7 @@ static void stream(struct http_request *request, struct http_reply *reply)
     }
     count->left = lines;
     reply->content_type = HTTP_TYPE_TEXT;
-    reply->stream = (struct http_stream){produce, mem_free, count};
+    reply->stream = (struct http_stream){.produce = produce, .free = mem_free, .ctx = count};
 }
 
 /* Answers when nobody wants the answer any more, or after 10 s. */

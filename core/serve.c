@@ -162,8 +162,13 @@ static int reload_config(struct server *server, struct error *err)
 /* What may change while the server runs. Scripts that do not load change nothing at all. */
 static int reload_all(struct server *server, struct error *err)
 {
+    struct store *store;
+
     if (server->rules != NULL && rulebook_reload(server->rules, err) != 0)
         return -1;
+    store = __atomic_load_n(&server->serving, __ATOMIC_ACQUIRE);
+    if (store != NULL)
+        store_refresh_rules(store);
     return reload_config(server, err);
 }
 

@@ -37,6 +37,11 @@ uint64_t push_faults(const struct append_result *result)
     return append_result_refused(result) - result->refused[REFUSED_BY_POLICY];
 }
 
+bool push_is_over_rate(const struct append_result *result)
+{
+    return result->refused[REFUSED_RATE] > 0;
+}
+
 uint64_t push_malformed(const struct append_result *result)
 {
     return result->refused[REFUSED_MALFORMED] + result->refused[REFUSED_LABELS];
@@ -127,7 +132,14 @@ void push_answer(struct push_job *job)
         return;
     }
     push_put_summary(&summary, result);
-    http_reply_error(reply, 400, "bad_data", "%.*s", (int)summary.len, (const char *)summary.data);
+    if (push_is_over_rate(result)) {
+        http_reply_error(reply, 429, "too_many_requests", "%.*s", (int)summary.len,
+                         (const char *)summary.data);
+        http_reply_field(reply, "Retry-After", "1");
+    } else {
+        http_reply_error(reply, 400, "bad_data", "%.*s", (int)summary.len,
+                         (const char *)summary.data);
+    }
     buf_destroy(&summary);
     out->len--; /* the object goes on */
     buf_printf(out,

@@ -89,6 +89,8 @@ void push_whole(struct http_request *request, struct http_reply *reply,
 void push_answer(struct push_job *job);
 /** What the sender did wrong; what a script dropped is not among it. */
 uint64_t push_faults(const struct append_result *result);
+/** Were samples refused that may come again in a while (over a limit's rate)? */
+bool push_is_over_rate(const struct append_result *result);
 /** Of them, what has to do with the format of the body: broken lines and labels. */
 uint64_t push_malformed(const struct append_result *result);
 /** "2 samples were written, 1 were refused: ..." with the first reason, for other forms. */

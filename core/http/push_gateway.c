@@ -169,7 +169,9 @@ static void answer(const struct append_result *result, struct http_reply *reply)
 {
     if (push_faults(result) == 0)
         return;
-    http_reply_text(reply, 400, "");
+    http_reply_text(reply, push_is_over_rate(result) ? 429 : 400, "");
+    if (push_is_over_rate(result))
+        http_reply_field(reply, "Retry-After", "1");
     push_put_summary(&reply->body, result);
     buf_putc(&reply->body, '\n');
     push_put_examples(&reply->body, result, "\n");

@@ -88,9 +88,10 @@ static void fail(struct push_job *job, const struct error *err, error_putter *pu
 }
 
 /* The good points are stored; what is wrong with the others, one line each. */
-static void answer(struct push_job *job, error_putter *put, int partial_status)
+static void answer(struct push_job *job, error_putter *put, int partial_status, int later_status)
 {
     const struct append_result *result = job->result;
+    bool later = push_is_over_rate(result);
     struct buf text = {0};
 
     if (push_faults(result) == 0) {
@@ -104,7 +105,13 @@ static void answer(struct push_job *job, error_putter *put, int partial_status)
         buf_puts(&text, "unable to parse: ");
     push_put_examples(&text, result, "\n");
     buf_printf(&text, " dropped=%" PRIu64, push_faults(result));
-    put(job->reply, push_malformed(result) > 0 ? 400 : partial_status, &text);
+    put(job->reply,
+        later                        ? later_status
+        : push_malformed(result) > 0 ? 400
+                                     : partial_status,
+        &text);
+    if (later)
+        http_reply_field(job->reply, "Retry-After", "1");
     buf_destroy(&text);
 }
 
@@ -149,12 +156,12 @@ static int decode_2(struct push_job *job, struct error *err)
 
 static void answer_1(struct push_job *job)
 {
-    answer(job, put_error_1, 400);
+    answer(job, put_error_1, 400, 503); /* Telegraf drops the batch on a 429 */
 }
 
 static void answer_2(struct push_job *job)
 {
-    answer(job, put_error_2, 422);
+    answer(job, put_error_2, 422, 429);
 }
 
 static void fail_1(struct push_job *job, const struct error *err)

@@ -20,6 +20,7 @@ static int rpc_code(int status)
         return RPC_EXHAUSTED;
     case 415:
         return RPC_UNIMPLEMENTED;
+    case 429:
     case 503:
         return RPC_UNAVAILABLE;
     default:
@@ -53,6 +54,13 @@ static void answer(struct push_job *job)
     if (rejected == 0)
         return;
     push_put_examples(&text, result, "; ");
+    if (push_is_over_rate(result)) { /* exporters send all of it again: repeats are fine */
+        buf_putc(&text, '\0');
+        put_status(job->reply, 429, (const char *)text.data);
+        http_reply_field(job->reply, "Retry-After", "1");
+        buf_destroy(&text);
+        return;
+    }
     if (job->push.skipped.histograms > 0)
         buf_printf(&text, "%s%" PRIu64 " exponential histograms are not stored",
                    text.len > 0 ? "; " : "", job->push.skipped.histograms);

@@ -64,6 +64,23 @@ bool matchers_accept(const struct matcher *matchers, size_t count, const struct 
     return true;
 }
 
+bool matchers_accept_list(const struct matcher *matchers, size_t count, const struct label *list,
+                          size_t label_count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct label found = {.value = ""};
+
+        for (size_t j = 0; j < label_count; j++) {
+            if (list[j].name_len == matchers[i].name_len &&
+                memcmp(list[j].name, matchers[i].name, matchers[i].name_len) == 0)
+                found = list[j];
+        }
+        if (!matcher_accepts(&matchers[i], found.value, found.value_len))
+            return false;
+    }
+    return true;
+}
+
 const char *matcher_operator(enum matcher_type type)
 {
     static const char *const texts[] = {"=", "!=", "=~", "!~"};

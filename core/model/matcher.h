@@ -35,6 +35,9 @@ void matcher_destroy(struct matcher *matcher);
 bool matcher_accepts(const struct matcher *matcher, const char *value, size_t len);
 /** True when all matchers accept the label set. */
 bool matchers_accept(const struct matcher *matchers, size_t count, const struct labels *labels);
+/** The same of labels in any order; empty values are absent labels. */
+bool matchers_accept_list(const struct matcher *matchers, size_t count, const struct label *list,
+                          size_t label_count);
 /** "=", "!=", "=~", "!~". */
 const char *matcher_operator(enum matcher_type type);
 

@@ -29,6 +29,10 @@ void actor_clear(struct actor *actor)
     actor->counts = (struct text_count_list){0};
     running_list_destroy(&actor->queries);
     actor->queries = (struct running_list){0};
+    labels_unref(actor->looked_at);
+    actor->looked_at = NULL;
+    intake_explanation_destroy(&actor->explanation);
+    quota_list_destroy(&actor->quotas);
     read_request_destroy(&actor->read);
     look_clear(&actor->look);
     buf_destroy(&actor->text);

@@ -51,6 +51,10 @@ struct actor {
     struct text_count_list counts;
     struct running_list queries;
     struct look look;
+
+    struct labels *looked_at; /* NULL: none */
+    struct intake_explanation explanation;
+    struct quota_list quotas;
     struct buf text;
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "script/declared.h"
 #include "script/downsample_rules.h"
 #include "script/rulebook.h"
 #include "script/rulebook_impl.h"
@@ -237,24 +238,6 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
 /* --- admit ---------------------------------------------------------------------------------------
  */
 
-/* Whether the labels that a push came with satisfy the rule's matchers. */
-static bool builder_matches(const struct rule *rule, const struct labels_builder *labels)
-{
-    for (size_t i = 0; i < rule->matcher_count; i++) {
-        const struct matcher *matcher = &rule->matchers[i];
-        struct label found = {.value = ""};
-
-        for (size_t j = 0; j < labels->count; j++) {
-            if (labels->list[j].name_len == matcher->name_len &&
-                memcmp(labels->list[j].name, matcher->name, matcher->name_len) == 0)
-                found = labels->list[j];
-        }
-        if (!matcher_accepts(matcher, found.value, found.value_len))
-            return false;
-    }
-    return true;
-}
-
 static bool builder_is_empty(const struct labels_builder *labels)
 {
     for (size_t i = 0; i < labels->count; i++) {
@@ -308,7 +291,9 @@ static enum admit_verdict admit(void *ctx, struct labels_builder *labels, char *
         struct call call = {.state = state, .rule = set->by_hook[RULE_ADMIT][i]};
         struct snapshot snapshot;
 
-        if (!script_state_can_answer(state, call.rule) || !builder_matches(call.rule, labels))
+        if (!script_state_can_answer(state, call.rule) ||
+            !matchers_accept_list(call.rule->matchers, call.rule->matcher_count, labels->list,
+                                  labels->count))
             continue;
         snapshot = snapshot_take(state, labels);
         if (call_rule(&call, &err) == -1) {
@@ -364,7 +349,8 @@ static enum damage_verdict quarantine(void *ctx, const struct series_view *serie
 
 static enum event_kind event_of(enum store_event_kind kind)
 {
-    static const enum event_kind kinds[] = {EVENT_SERIES_NEW, EVENT_SERIES_GONE, EVENT_DAMAGE};
+    static const enum event_kind kinds[] = {EVENT_SERIES_NEW, EVENT_SERIES_GONE, EVENT_DAMAGE,
+                                            EVENT_LIMIT_SOFT};
 
     return kinds[kind];
 }
@@ -386,6 +372,20 @@ static void event(void *ctx, enum store_event_kind kind, const struct labels *la
     events_put(book->events, &put);
 }
 
+static void limit_soft(void *ctx, const struct labels *labels, const char *title, double number,
+                       double bound)
+{
+    struct rulebook *book = ctx;
+    struct script_event put = {.kind = EVENT_LIMIT_SOFT,
+                               .time_ms = clock_wall_ms(book->clock),
+                               .labels = labels,
+                               .number = number,
+                               .bound = bound};
+
+    snprintf(put.text, sizeof(put.text), "%s", title);
+    events_put(book->events, &put);
+}
+
 static uint64_t version(void *ctx)
 {
     return rulebook_version(ctx);
@@ -402,5 +402,7 @@ void decide_fill(struct policy *policy, struct rulebook *book)
                               .quarantine = quarantine,
                               .event = event,
                               .event_wanted = event_wanted,
+                              .limit_soft = limit_soft,
+                              .intake = declared_lend,
                               .version = version};
 }

@@ -105,6 +105,8 @@ static int operate_kill(lua_State *L)
 static void push_rule(lua_State *L, const struct rule *rule, uint64_t version)
 {
     struct rule_stats_view view = rule_stats_view(rule, version);
+    struct rule_done done[RULE_DONE_MAX];
+    size_t count;
 
     lua_createtable(L, 0, 9);
     lua_pushstring(L, rule_hook_name(rule->hook));
@@ -119,6 +121,9 @@ static void push_rule(lua_State *L, const struct rule *rule, uint64_t version)
     set_number(L, "seconds", (double)view.nanoseconds / 1e9);
     lua_pushboolean(L, view.suspended);
     lua_setfield(L, -2, "suspended");
+    count = rule_stats_done(rule, done);
+    for (size_t i = 0; i < count; i++)
+        set_number(L, done[i].what, (double)done[i].count);
     if (view.last_error[0] != '\0') {
         lua_pushstring(L, view.last_error);
         lua_setfield(L, -2, "last_error");
@@ -258,4 +263,5 @@ void operate_open_raises(lua_State *L)
         lua_pushcfunction(L, functions[i].func);
         lua_setfield(L, -2, functions[i].name);
     }
+    intake_open_raises(L);
 }

@@ -10,6 +10,8 @@ struct actor;
 
 /** The actor of the console line that runs; raises elsewhere. */
 struct actor *operator_raises(struct lua_State *L);
+/** intake_binding.c: as the next, of declared rules. */
+void intake_open_raises(struct lua_State *L);
 /** Adds the functions to `native`, whose table is on top of the stack. */
 void operate_open_raises(struct lua_State *L);
 /** look_binding.c: those that only look. */

@@ -32,18 +32,27 @@ static double read_seconds(void *ctx)
     return (double)load(&((struct rule_stats *)ctx)->nanoseconds) / 1e9;
 }
 
+/* --- on /metrics -------------------------------------------------------------------------------
+ */
+
+/* hook="...",rule="..." */
+static void put_labels(const struct rule_stats *stats, struct buf *labels)
+{
+    buf_printf(labels, "hook=\"%s\",rule=\"", rule_hook_name(stats->hook));
+    for (const char *at = stats->title; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\')
+            buf_putc(labels, '\\');
+        buf_putc(labels, *at);
+    }
+    buf_putc(labels, '"');
+}
+
 static void show(struct rule_stats *stats, struct metrics *metrics)
 {
     struct buf labels = {0};
     const char *text;
 
-    buf_printf(&labels, "hook=\"%s\",rule=\"", rule_hook_name(stats->hook));
-    for (const char *at = stats->title; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\\')
-            buf_putc(&labels, '\\');
-        buf_putc(&labels, *at);
-    }
-    buf_puts(&labels, "\"");
+    put_labels(stats, &labels);
     buf_putc(&labels, '\0');
     text = (char *)labels.data;
     metrics_callback(metrics, METRIC_COUNTER, "tidemark_rule_calls_total",
@@ -55,6 +64,82 @@ static void show(struct rule_stats *stats, struct metrics *metrics)
                      "Time spent in a rule's function.", text, read_seconds, stats);
     buf_destroy(&labels);
 }
+
+static double read_counter(void *ctx)
+{
+    return (double)counter_get(ctx);
+}
+
+static double read_gauge(void *ctx)
+{
+    return (double)load(ctx);
+}
+
+/* One counter of what the store did by a rule; `more`: labels beside the rule's title. */
+static void show_done(const struct rule_stats *stats, struct metrics *metrics, const char *name,
+                      const char *help, const char *more, struct counter *counter)
+{
+    struct buf labels = {0};
+
+    put_labels(stats, &labels);
+    buf_printf(&labels, ",%s", more);
+    buf_putc(&labels, '\0');
+    metrics_callback(metrics, METRIC_COUNTER, name, help, (char *)labels.data, read_counter,
+                     counter);
+    buf_destroy(&labels);
+}
+
+#define SAMPLES_NAME "tidemark_rule_samples_total"
+#define SAMPLES_HELP "What declared rules did to samples on their way in."
+#define SERIES_NAME "tidemark_rule_series_total"
+#define SERIES_HELP "What limits did to label blocks of new series, each time that one was asked."
+
+static void show_transform(struct rule_stats *stats, struct metrics *metrics)
+{
+    struct intake_counts *counts = &stats->intake;
+
+    show_done(stats, metrics, SAMPLES_NAME, SAMPLES_HELP, "action=\"changed\"", &counts->changed);
+    show_done(stats, metrics, SAMPLES_NAME, SAMPLES_HELP, "action=\"dropped_nan\"",
+              &counts->dropped_nan);
+    show_done(stats, metrics, SAMPLES_NAME, SAMPLES_HELP, "action=\"dropped_interval\"",
+              &counts->dropped_interval);
+}
+
+static void show_limit(struct rule_stats *stats, struct metrics *metrics)
+{
+    struct intake_counts *counts = &stats->intake;
+    const struct {
+        const char *more;
+        struct counter *counter;
+    } series[] = {{"action=\"refused\"", &counts->refused_series},
+                  {"action=\"stripped\"", &counts->stripped},
+                  {"action=\"left_out\"", &counts->skipped_series},
+                  {"action=\"shortened\"", &counts->shortened},
+                  {"action=\"let_in_uncounted\"", &counts->failed}};
+    struct buf labels = {0};
+
+    for (size_t i = 0; i < TIDE_COUNT(series); i++)
+        show_done(stats, metrics, SERIES_NAME, SERIES_HELP, series[i].more, series[i].counter);
+    show_done(stats, metrics, SAMPLES_NAME, SAMPLES_HELP, "action=\"refused\"",
+              &counts->refused_samples);
+    show_done(stats, metrics, SAMPLES_NAME, SAMPLES_HELP, "action=\"left_out\"",
+              &counts->skipped_samples);
+    put_labels(stats, &labels);
+    buf_putc(&labels, '\0');
+    metrics_callback(metrics, METRIC_COUNTER, "tidemark_limit_soft_total",
+                     "Times that a quota reached its soft bound.", (char *)labels.data,
+                     read_counter, &counts->soft);
+    metrics_callback(metrics, METRIC_GAUGE, "tidemark_limit_quotas",
+                     "Quotas of a limit that have series in memory.", (char *)labels.data,
+                     read_gauge, &counts->groups);
+    metrics_callback(metrics, METRIC_GAUGE, "tidemark_limit_full_quotas",
+                     "Quotas that have all the series that they may have.", (char *)labels.data,
+                     read_gauge, &counts->full);
+    buf_destroy(&labels);
+}
+
+/* -----------------------------------------------------------------------------------------------
+ */
 
 struct rule_stats *rule_stats_of(struct rule_stats **list, enum rule_hook hook, const char *title,
                                  struct metrics *metrics)
@@ -71,7 +156,13 @@ struct rule_stats *rule_stats_of(struct rule_stats **list, enum rule_hook hook, 
     lock_init(&stats->lock);
     stats->next = *list;
     *list = stats;
-    if (metrics != NULL)
+    if (metrics == NULL)
+        return stats;
+    if (hook == RULE_TRANSFORM)
+        show_transform(stats, metrics);
+    else if (hook == RULE_LIMIT)
+        show_limit(stats, metrics);
+    else
         show(stats, metrics);
     return stats;
 }
@@ -155,6 +246,45 @@ struct rule_stats_view rule_stats_view(const struct rule *rule, uint64_t version
     return view;
 }
 
+size_t rule_stats_done(const struct rule *rule, struct rule_done *done)
+{
+    const struct intake_counts *counts = &rule->stats->intake;
+    size_t count = 0;
+
+#define DONE(what, counter)                                                                        \
+    done[count++] = (struct rule_done)                                                             \
+    {                                                                                              \
+        what, counter_get(&(counter))                                                              \
+    }
+    if (rule->hook == RULE_TRANSFORM) {
+        DONE("changed", counts->changed);
+        DONE("dropped_nan", counts->dropped_nan);
+        DONE("dropped_interval", counts->dropped_interval);
+    }
+    if (rule->hook == RULE_LIMIT) {
+        DONE("refused_series", counts->refused_series);
+        DONE("refused_samples", counts->refused_samples);
+        DONE("stripped", counts->stripped);
+        DONE("left_out_series", counts->skipped_series);
+        DONE("left_out_samples", counts->skipped_samples);
+        DONE("shortened", counts->shortened);
+        DONE("soft", counts->soft);
+        done[count++] = (struct rule_done){"quotas", load(&counts->groups)};
+        done[count++] = (struct rule_done){"full_quotas", load(&counts->full)};
+    }
+#undef DONE
+    return count;
+}
+
+static void describe_done(const struct rule *rule, struct buf *out)
+{
+    struct rule_done done[RULE_DONE_MAX];
+    size_t count = rule_stats_done(rule, done);
+
+    for (size_t i = 0; i < count; i++)
+        buf_printf(out, ",\"%s\":%" PRIu64, done[i].what, done[i].count);
+}
+
 void rule_stats_describe(const struct rule *rule, uint64_t version, struct buf *out)
 {
     const struct rule_stats_view view = rule_stats_view(rule, version);
@@ -169,5 +299,7 @@ void rule_stats_describe(const struct rule *rule, uint64_t version, struct buf *
                rule->line, view.calls, view.errors, (double)view.nanoseconds / 1e9,
                view.suspended ? "true" : "false");
     json_text(out, view.last_error);
+    if (rule->hook == RULE_TRANSFORM || rule->hook == RULE_LIMIT)
+        describe_done(rule, out);
     buf_puts(out, "}");
 }

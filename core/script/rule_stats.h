@@ -10,16 +10,18 @@
 #include "base/metrics.h"
 #include "base/thread.h"
 #include "script/ruleset.h"
+#include "store/intake.h"
 
 struct rule_stats {
     enum rule_hook hook;
     char *title;
-    uint64_t calls;             /* atomic, as all below */
-    uint64_t errors;            /* Lua errors, stops, wrong answers */
-    uint64_t nanoseconds;       /* spent in Lua */
-    uint32_t errors_in_row;     /* since the last good answer or reload */
-    uint64_t suspended_version; /* of the ruleset in which it was suspended; 0: never */
-    struct lock lock;           /* guards last_error */
+    uint64_t calls;              /* atomic, as all below */
+    uint64_t errors;             /* Lua errors, stops, wrong answers */
+    uint64_t nanoseconds;        /* spent in Lua */
+    uint32_t errors_in_row;      /* since the last good answer or reload */
+    uint64_t suspended_version;  /* of the ruleset in which it was suspended; 0: never */
+    struct intake_counts intake; /* of transform and limit, which the store runs */
+    struct lock lock;            /* guards last_error */
     char last_error[400];
     struct rule_stats *next;
 };
@@ -51,6 +53,15 @@ struct rule_stats_view {
 };
 
 struct rule_stats_view rule_stats_view(const struct rule *rule, uint64_t version);
+/* What the store did by a transform or limit. */
+struct rule_done {
+    const char *what; /* "changed", "refused_series" ...: static */
+    uint64_t count;
+};
+#define RULE_DONE_MAX 12
+
+/** Fills in up to RULE_DONE_MAX; none for other rules. Returns how many. */
+size_t rule_stats_done(const struct rule *rule, struct rule_done *done);
 /** Appends one JSON object. */
 void rule_stats_describe(const struct rule *rule, uint64_t version, struct buf *out);
 

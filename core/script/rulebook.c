@@ -11,6 +11,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "script/declared.h"
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
 #include "script/shared.h"
@@ -251,6 +252,7 @@ int rulebook_reload(struct rulebook *book, struct error *err)
         rule->stats = rule_stats_of(&book->stats, rule->hook, rule->title, book->metrics);
         __atomic_store_n(&rule->stats->errors_in_row, 0, __ATOMIC_RELAXED);
     }
+    declared_count_in_stats(set);
     events_want(book->events, wanted_events(set));
     old = book->current;
     book->current = set;

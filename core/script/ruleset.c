@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "promql/parse.h"
+#include "script/declared.h"
 #include "script/sandbox.h"
 #include "store/policy.h"
 
@@ -21,9 +22,9 @@
 
 const char *rule_hook_name(enum rule_hook hook)
 {
-    static const char *const names[RULE_HOOKS] = {"retention", "admit", "quarantine", "query",
-                                                  "result",    "func",  "every",      "record",
-                                                  "alert",     "on",    "command",    "downsample"};
+    static const char *const names[RULE_HOOKS] = {
+        "retention", "admit", "quarantine", "query",   "result",     "func",      "every",
+        "record",    "alert", "on",         "command", "downsample", "transform", "limit"};
 
     return names[hook];
 }
@@ -178,9 +179,12 @@ static void free_rules(struct ruleset *set)
         mem_free(rule->metric);
         free_pairs(rule->labels, rule->label_count);
         free_pairs(rule->notes, rule->note_count);
+        declared_free(rule);
     }
     mem_free(set->rules);
     mem_free((void *)set->functions.rows);
+    mem_free(set->transforms);
+    mem_free(set->limits);
     for (size_t i = 0; i < RULE_HOOKS; i++)
         mem_free(set->by_hook[i]);
 }
@@ -353,6 +357,7 @@ static void take_more_raises(lua_State *L, struct rule *rule)
     rule->metric = optional_text_raises(L, "metric");
     take_pairs_raises(L, "labels", &rule->labels, &rule->label_count);
     take_pairs_raises(L, "notes", &rule->notes, &rule->note_count);
+    declared_take_raises(L, rule);
 }
 
 /* The rule whose table is on top of the stack, into a zeroed struct that the set owns already. */
@@ -456,6 +461,7 @@ static void take_rules_raises(lua_State *L, struct ruleset *set)
     }
     sort_by_hook(set);
     make_functions(set);
+    declared_gather(set);
     check_queries_raises(L, set);
 }
 

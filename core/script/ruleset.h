@@ -27,6 +27,8 @@ enum rule_hook {
     RULE_ON,
     RULE_COMMAND,
     RULE_DOWNSAMPLE,
+    RULE_TRANSFORM,
+    RULE_LIMIT,
     RULE_HOOKS
 };
 
@@ -60,7 +62,9 @@ struct rule {
     size_t label_count;
     struct rule_pair *notes; /* alert: annotations, when there is no function for them */
     size_t note_count;
-    struct rule_stats *stats; /* borrowed; NULL in a set that was only checked */
+    struct transform_rule *transform; /* of RULE_TRANSFORM, without matchers (declared.h) */
+    struct limit_rule *limit;         /* of RULE_LIMIT, likewise */
+    struct rule_stats *stats;         /* borrowed; NULL in a set that was only checked */
 };
 
 struct script_file {
@@ -80,7 +84,9 @@ struct ruleset {
     size_t rule_count;
     struct rule **by_hook[RULE_HOOKS]; /* the same, by hook */
     size_t hook_count[RULE_HOOKS];
-    struct function_set functions; /* of RULE_FUNC, in that order; names are the rules' */
+    struct transform_rule *transforms; /* of RULE_TRANSFORM, in that order, for the store */
+    struct limit_rule *limits;         /* of RULE_LIMIT */
+    struct function_set functions;     /* of RULE_FUNC, in that order; names are the rules' */
 };
 
 /**

@@ -36,6 +36,8 @@ void appender_free(struct appender *appender)
     mem_free(appender->keys);
     mem_free(appender->again);
     mem_free(appender->pairs);
+    mem_free(appender->times_ms);
+    mem_free(appender->values);
     mem_free(appender);
 }
 
@@ -85,6 +87,19 @@ static int known_refusal(struct push *push, size_t i, struct error *err)
     return 0;
 }
 
+/* What the cache knows of an entry, by its block alone or as long as quotas are as they are. */
+static bool find_block(struct push *push, size_t i, struct block_value *value)
+{
+    struct block_cache *cache = &push->store->cache;
+    struct block_key key = push->appender->keys[i];
+
+    if (!block_cache_find(cache, key, push->now_s, value) &&
+        (!push->has_rules ||
+         !block_cache_find(cache, block_key_while(key, push->room), push->now_s, value)))
+        return false;
+    return !is_refusal(*value) || value->generation == push->version;
+}
+
 static int find_entry(struct push *push, size_t i, struct error *err)
 {
     struct appender *appender = push->appender;
@@ -94,8 +109,7 @@ static int find_entry(struct push *push, size_t i, struct error *err)
         *value = (struct block_value){BLOCK_REFUSED, 0};
         return 0;
     }
-    if (!block_cache_find(&push->store->cache, appender->keys[i], push->now_s, value) ||
-        (is_refusal(*value) && value->generation != push->version)) {
+    if (!find_block(push, i, value)) {
         counter_add(&push->store->counters.cache_misses, 1);
         return resolve_entry(push, i, err);
     }
@@ -259,17 +273,13 @@ int push_put_newest(struct push *push, struct series *series, int64_t time_ms, d
     return put_newest(push, series, time_ms, value, err);
 }
 
-/* Samples `from` to `to` of the entry, under the stripe of the series. 0, or -1: the head is
- * broken. */
-static int apply_samples(struct push *push, size_t i, uint32_t from, uint32_t to,
-                         struct series *series, struct error *err)
+/* Samples of entry i, under the stripe of the series. 0, or -1: the head is broken. */
+static inline int apply_samples(struct push *push, size_t i, const int64_t *times,
+                                const double *values, size_t count, struct series *series,
+                                struct error *err)
 {
-    const struct batch_entry *entry = &push->batch->entries[i];
-    const int64_t *times = push->batch->times_ms + entry->first_sample;
-    const double *values = push->batch->values + entry->first_sample;
-
     series->arrival_s = push->now_s;
-    for (uint32_t k = from; k < to; k++) {
+    for (size_t k = 0; k < count; k++) {
         if (TIDE_UNLIKELY(times[k] > push->latest_ms)) {
             push_refuse_sample(push, i, REFUSED_FUTURE, times[k], push->latest_ms);
             continue;
@@ -283,6 +293,12 @@ static int apply_samples(struct push *push, size_t i, uint32_t from, uint32_t to
             return -1;
     }
     return 0;
+}
+
+int push_apply_samples(struct push *push, size_t i, const int64_t *times, const double *values,
+                       size_t count, struct series *series, struct error *err)
+{
+    return apply_samples(push, i, times, values, count, series, err);
 }
 
 int push_judge_series(struct push *push, struct series *series, int result, struct error *err)
@@ -338,12 +354,17 @@ static int apply_slice(struct push *push, size_t i, uint32_t from, uint32_t to, 
 {
     struct stripe *stripe;
     struct series *series = push_lock_series(push, push->appender->found[i], &stripe);
+    size_t at = push->batch->entries[i].first_sample + (size_t)from;
+    const int64_t *times = push->batch->times_ms + at;
+    const double *values = push->batch->values + at;
     int result = 0;
 
     if (series == NULL)
         return 1;
-    if (!series->broken)
-        result = apply_samples(push, i, from, to, series, err);
+    if (!series->broken && TIDE_LIKELY(series->door == 0))
+        result = apply_samples(push, i, times, values, to - from, series, err);
+    else if (!series->broken)
+        result = push_through_door(push, i, times, values, to - from, series, err);
     result = push_judge_series(push, series, result, err);
     lock_release(&stripe->stripe_lock);
     return result;
@@ -463,6 +484,7 @@ static int run_push(struct push *push, struct error *err)
     if (status == 0)
         status = apply_all(push, err);
     count_push(push, refused_before);
+    intake_tell(store);
     return status;
 }
 
@@ -478,6 +500,8 @@ static struct push begin_push(struct appender *appender, const struct batch *bat
         .result = result,
         .now_s = store_now_s(store),
         .version = policy_version(store),
+        .room = intake_room(store),
+        .has_rules = !intake_is_current(store, NULL),
         .rule = store->options.duplicates,
         .edits_full = edits_are_full(store),
     };

@@ -20,6 +20,7 @@ enum refusal {
     REFUSED_LABELS,       /* names, values, counts or lengths not allowed */
     REFUSED_SERIES_LIMIT, /* would be a new series, and there are too many */
     REFUSED_BY_POLICY,    /* a script said drop: not an error for the sender */
+    REFUSED_RATE,         /* over a limit's samples a second: come again later */
     REFUSED_MALFORMED,    /* the decoder could not read the line (counted by wire) */
     REFUSED_REASONS,      /* how many reasons there are */
 };

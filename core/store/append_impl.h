@@ -17,6 +17,8 @@ struct push {
     int64_t latest_ms; /* bound for samples of the future */
     uint32_t now_s;
     uint32_t version;
+    uint32_t room;            /* intake_room when it began */
+    bool has_rules;           /* transforms or limits */
     bool edits_full;          /* late samples take too much memory */
     bool import;              /* of any age (store_import) */
     enum duplicate_rule rule; /* of samples that are late */
@@ -60,6 +62,38 @@ int push_refuse_late(struct error *err);
  * CORRUPT (the head). */
 int push_put_newest(struct push *push, struct series *series, int64_t time_ms, double value,
                     struct error *err);
+/** Samples of entry i, under the stripe of the series. 0, or -1 with err. */
+int push_apply_samples(struct push *push, size_t i, const int64_t *times, const double *values,
+                       size_t count, struct series *series, struct error *err);
+/** The same of a series that has a door (append_door.c): transformed, and as many as its rates
+ * let in. At most SLICE_SAMPLES. */
+int push_through_door(struct push *push, size_t i, const int64_t *times, const double *values,
+                      size_t count, struct series *series, struct error *err);
+/** The values of an entry of an import as the transforms of its series make them, in the appender's
+ * scratch, or the batch's if there are none; intervals come later. Takes the stripe. Returns how
+ * many. */
+size_t push_transform_entry(struct push *push, size_t i, const int64_t **times,
+                            const double **values);
+
+/* Samples of one series on their way through intervals and rates, in order. */
+struct door_pass {
+    struct push *push;
+    struct door *door;
+    struct arena_mark mark;
+    struct interval_state *states; /* by transform */
+    uint64_t *dropped;             /* by transform */
+    int64_t now_ns;
+    uint64_t stored; /* push->stored when it began */
+    uint64_t charged;
+};
+
+/** Under the stripe of a series that has a door, until the end of the pass. */
+struct door_pass door_pass_begin(struct push *push, const struct series *series);
+/** Does a sample of entry i go on? Else it is refused. */
+bool door_pass_keeps(struct door_pass *pass, size_t i, int64_t time_ms, double value);
+/** After the samples were applied: the rates get back what was not stored. */
+void door_pass_end(struct door_pass *pass, size_t i);
+
 /** After samples were applied, under the stripe: is the series fit for more? `result` is theirs.
  * 0, or -1 with err. */
 int push_judge_series(struct push *push, struct series *series, int result, struct error *err);

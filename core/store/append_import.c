@@ -39,16 +39,19 @@ static size_t gather(struct push *push, const size_t *entries, size_t count,
 
     for (size_t k = 0; k < count; k++) {
         size_t i = entries != NULL ? entries[k] : k;
-        const struct batch_entry *entry = &batch->entries[i];
+        const int64_t *times_ms = batch->times_ms + batch->entries[i].first_sample;
+        const double *values = batch->values + batch->entries[i].first_sample;
+        size_t sample_count = batch->entries[i].sample_count;
 
         if (is_refusal(push->appender->found[i]))
             continue;
-        for (uint32_t s = 0; s < entry->sample_count; s++) {
+        if (push->has_rules)
+            sample_count = push_transform_entry(push, i, &times_ms, &values);
+        for (size_t s = 0; s < sample_count; s++) {
             struct import_sample *sample = &samples[gathered];
 
-            *sample = (struct import_sample){
-                batch->times_ms[entry->first_sample + s], batch->values[entry->first_sample + s],
-                push->appender->found[i].id, (uint32_t)i, (uint32_t)gathered};
+            *sample = (struct import_sample){times_ms[s], values[s], push->appender->found[i].id,
+                                             (uint32_t)i, (uint32_t)gathered};
             if (sample->time_ms > push->latest_ms) {
                 push_refuse_sample(push, i, REFUSED_FUTURE, sample->time_ms, push->latest_ms);
                 continue;
@@ -115,9 +118,8 @@ static void put_late(struct push *push, struct series *series, const struct impo
     mem_free(values);
 }
 
-/* Under the stripe. */
-static int put_slice(struct push *push, struct series *series, const struct import_sample *samples,
-                     size_t count, struct error *err)
+static int put_samples(struct push *push, struct series *series,
+                       const struct import_sample *samples, size_t count, struct error *err)
 {
     size_t late = 0;
 
@@ -133,6 +135,26 @@ static int put_slice(struct push *push, struct series *series, const struct impo
             return -1;
     }
     return 0;
+}
+
+/* Under the stripe. What intervals and rates leave out is overwritten. */
+static int put_slice(struct push *push, struct series *series, struct import_sample *samples,
+                     size_t count, struct error *err)
+{
+    struct door_pass pass;
+    size_t kept = 0;
+    int result;
+
+    if (series->door == 0 || count == 0)
+        return put_samples(push, series, samples, count, err);
+    pass = door_pass_begin(push, series);
+    for (size_t i = 0; i < count; i++) {
+        if (door_pass_keeps(&pass, samples[i].entry, samples[i].time_ms, samples[i].value))
+            samples[kept++] = samples[i];
+    }
+    result = put_samples(push, series, samples, kept, err);
+    door_pass_end(&pass, samples[0].entry);
+    return result;
 }
 
 /* The entries of a run whose series went away are resolved again. */

@@ -10,7 +10,8 @@ const char *refusal_name(enum refusal reason)
         [REFUSED_OUT_OF_ORDER] = "out_of_order", [REFUSED_DUPLICATE] = "duplicate_timestamp",
         [REFUSED_TOO_OLD] = "too_old",           [REFUSED_FUTURE] = "too_far_in_future",
         [REFUSED_LABELS] = "invalid_labels",     [REFUSED_SERIES_LIMIT] = "series_limit",
-        [REFUSED_BY_POLICY] = "policy",          [REFUSED_MALFORMED] = "malformed",
+        [REFUSED_BY_POLICY] = "policy",          [REFUSED_RATE] = "rate_limit",
+        [REFUSED_MALFORMED] = "malformed",
     };
 
     return names[reason];

@@ -168,6 +168,7 @@ static int tick_locked(struct store *store, struct error *err)
     int result = log_heal(store, err);
 
     disk_room_look(store);
+    store_refresh_rules(store);
     quarantine_damaged(store);
     (void)clock_guard_holds(store, false); /* jumps are seen when they happen */
     if (persist_due(store, err) != 0 || merge_due(store, is_pressed(store), err) != 0)

@@ -62,6 +62,14 @@ struct block_key block_cache_salt(const struct block_cache *cache, uint32_t form
                                   const uint8_t *salt, size_t salt_len);
 struct block_key block_cache_key(const struct block_cache *cache, struct block_key salt,
                                  const uint8_t *block, size_t len);
+/** The key of a block whose meaning ends when `number` is another one. */
+static inline struct block_key block_key_while(struct block_key key, uint32_t number)
+{
+    key.low ^= ((uint64_t)number + 1) * 0x9e3779b97f4a7c15u;
+    key.high ^= ((uint64_t)number + 1) * 0xc2b2ae3d27d4eb4eu;
+    key.high |= 1;
+    return key;
+}
 /** Fetches the line that find will read. */
 void block_cache_prefetch(const struct block_cache *cache, struct block_key key);
 bool block_cache_find(struct block_cache *cache, struct block_key key, uint32_t now_s,

@@ -75,6 +75,13 @@ static void keep_changes(struct delete_work *work, struct series *series, uint32
         keep_pending(work, series);
 }
 
+static struct series *unarchive(struct store *store, struct stripe *stripe, struct series *series)
+{
+    series = series_unarchive_locked(store, stripe, series);
+    door_attach_locked(store, series);
+    return series;
+}
+
 /* Under the gate. */
 static void delete_one(struct delete_work *work, size_t i)
 {
@@ -89,7 +96,7 @@ static void delete_one(struct delete_work *work, size_t i)
     covered = is_covered(series, work->request);
     if (!covered) {
         if (series->archived)
-            series = series_unarchive_locked(store, stripe, series);
+            series = unarchive(store, stripe, series);
         edits_mark(store, series, work->request->from_ms, work->request->to_ms);
     }
     if (covered || series_is_empty(series)) {

@@ -8,6 +8,7 @@
 #include "store/block_cache.h"
 #include "store/damage.h"
 #include "store/disk_room.h"
+#include "store/door.h"
 #include "store/edits.h"
 #include "store/epoch.h"
 #include "store/gate.h"
@@ -85,6 +86,7 @@ struct store {
     struct mapper mapper;
     struct block_cache cache;
     struct store_counters counters;
+    struct intake intake;
     struct querier querier;
     struct querier client_querier;       /* its selects of samples count as use */
     struct summary *checkpoint_seconds;  /* atomic; NULL without a registry, as the next one */
@@ -167,8 +169,16 @@ struct appender {
     size_t pair_cap;
     size_t *again; /* entries whose series went away between resolve and apply */
     size_t again_count;
-    struct log_batch *log; /* log.h */
-    bool made;             /* the block being resolved began a series */
+    struct log_batch *log;    /* log.h */
+    bool made;                /* the block being resolved began a series */
+    struct intake_set *set;   /* rules by which the block is resolved; NULL: none (door.h) */
+    struct door *door;        /* what they mean for its labels */
+    uint8_t *overruled;       /* limits that had their say, by index; NULL: none yet */
+    const struct quota *full; /* out: what has no place for the block */
+    bool conditional;         /* out: another answer once a quota has room */
+    int64_t *times_ms;        /* samples on their way through a door */
+    double *values;
+    size_t scratch_cap; /* of these two */
 };
 
 /**
@@ -181,6 +191,12 @@ struct appender {
 int resolve_block(struct appender *appender, const struct batch *batch,
                   const struct batch_entry *entry, struct block_key key, struct block_value *value,
                   char *why, size_t why_size, struct error *err);
+
+/** A number that is another one once some full quota has room. */
+static inline uint32_t intake_room(const struct store *store)
+{
+    return __atomic_load_n(&store->intake.room, __ATOMIC_ACQUIRE);
+}
 
 /** Whether the policy waits for such events. */
 bool policy_wants(const struct store *store, enum store_event_kind kind);

@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "base/error.h"
 #include "model/labels.h"
+#include "store/intake.h"
 
 /* Keep for ever: no age is too old. */
 #define RETENTION_FOREVER INT64_MAX
@@ -109,6 +110,7 @@ enum store_event_kind {
     STORE_EVENT_SERIES_NEW,
     STORE_EVENT_SERIES_GONE, /* its last sample went */
     STORE_EVENT_DAMAGE,      /* with what is wrong as text */
+    STORE_EVENT_LIMIT_SOFT,  /* a quota is nearly used up; told by limit_soft */
 };
 
 struct policy {
@@ -144,6 +146,14 @@ struct policy {
     void (*event)(void *ctx, enum store_event_kind kind, const struct labels *labels,
                   const char *text);
     bool (*event_wanted)(void *ctx, enum store_event_kind kind);
+
+    /* A quota's soft bound was reached: `labels` are those of `by`, of which there are `number` of
+     * `bound`; as event. */
+    void (*limit_soft)(void *ctx, const struct labels *labels, const char *title, double number,
+                       double bound);
+    /* What is declared for the way in (intake.h), into a zeroed struct; asked when the store opens
+     * and after each rise of the version. What it lends stays until its `release` was called. */
+    void (*intake)(void *ctx, struct intake_rules *rules);
 
     /* Rises with each reload of the scripts: cached answers of older versions are asked again. */
     uint64_t (*version)(void *ctx);

@@ -14,6 +14,7 @@ struct verdict {
     char *why;
     size_t why_size;
     enum refusal reason;
+    bool passing; /* another one in a moment, perhaps: not remembered */
 };
 
 TIDE_PRINTF(3, 4)
@@ -117,6 +118,7 @@ static int admit(struct appender *appender, struct verdict *verdict)
         return 1;
     case ADMIT_LIMIT:
         verdict->reason = REFUSED_SERIES_LIMIT;
+        verdict->passing = true;
         return 1;
     }
     return 0;
@@ -158,7 +160,33 @@ static struct block_value value_of(struct store *store, const struct series *ser
     return (struct block_value){series->id, series_map_id(&store->map, series->id)->generation};
 }
 
-enum lookup { LOOKUP_FOUND, LOOKUP_NONE, LOOKUP_COLLISION };
+enum lookup {
+    LOOKUP_FOUND,
+    LOOKUP_NONE,
+    LOOKUP_COLLISION,
+    LOOKUP_FULL,  /* a quota has no place for it: appender->full */
+    LOOKUP_STALE, /* the rules are others meanwhile */
+};
+
+/* A series is about to come into memory, under its stripe: does it get its places? */
+static enum lookup take_places(struct appender *appender)
+{
+    struct store *store = appender->store;
+
+    if (!intake_is_current(store, appender->set))
+        return LOOKUP_STALE;
+    appender->full = door_enter(&store->intake, appender->door, appender->overruled);
+    return appender->full == NULL ? LOOKUP_FOUND : LOOKUP_FULL;
+}
+
+/* It has come; the series keeps the reference to its door. */
+static void give_door(struct appender *appender, struct series *series)
+{
+    if (appender->door == NULL)
+        return;
+    series->door = appender->door->id;
+    appender->door = NULL;
+}
 
 /* Looks for the metric under one fingerprint; makes it there if `make` and nobody is. */
 static enum lookup look_under(struct appender *appender, uint64_t fp, bool make,
@@ -175,11 +203,14 @@ static enum lookup look_under(struct appender *appender, uint64_t fp, bool make,
     if (series != NULL && !series_has_pairs(series, appender->pairs, count)) {
         result = LOOKUP_COLLISION;
     } else if (series != NULL) {
-        if (series->archived)
+        result = series->archived ? take_places(appender) : LOOKUP_FOUND;
+        if (result == LOOKUP_FOUND && series->archived) {
             series = series_unarchive_locked(store, stripe, series);
-        *value = value_of(store, series);
-        result = LOOKUP_FOUND;
-    } else if (make) {
+            give_door(appender, series);
+        }
+        if (result == LOOKUP_FOUND)
+            *value = value_of(store, series);
+    } else if (make && (result = take_places(appender)) == LOOKUP_FOUND) {
         uint32_t *pairs = series_new_pairs(&store->pool, fp, count);
 
         memcpy(pairs, appender->pairs, count * sizeof(*pairs));
@@ -187,10 +218,10 @@ static enum lookup look_under(struct appender *appender, uint64_t fp, bool make,
             label_table_ref(&store->labels, pairs[i]);
         series = series_create_locked(store, stripe, fp, pairs, (uint16_t)count, false);
         series->arrival_s = store_now_s(store);
+        give_door(appender, series);
         *value = value_of(store, series);
         counter_add(&store->counters.series_created, 1);
         appender->made = true;
-        result = LOOKUP_FOUND;
     }
     lock_release(&stripe->stripe_lock);
     return result;
@@ -225,9 +256,9 @@ static void tell_new(struct appender *appender)
     labels_unref(labels);
 }
 
-/* Format section 6. 0, -1 with err, or 1: there is none and `make` is false. */
+/* Format section 6: LOOKUP_NONE only if `make` is false. 0 with `looked`, or -1 with err. */
 static int map_and_make(struct appender *appender, bool make, struct block_value *value,
-                        struct error *err)
+                        enum lookup *looked, struct error *err)
 {
     struct store *store = appender->store;
     uint64_t raw = fingerprint_of_list(appender->labels.list, appender->labels.count), fp;
@@ -237,8 +268,8 @@ static int map_and_make(struct appender *appender, bool make, struct block_value
 
     /* The common case needs no mapper: the series is there under its raw fingerprint. */
     if (raw > FINGERPRINT_MAX_MAPPED) {
-        found = look_under(appender, raw, false, value);
-        if (found == LOOKUP_FOUND)
+        *looked = found = look_under(appender, raw, false, value);
+        if (found != LOOKUP_NONE && found != LOOKUP_COLLISION)
             return 0;
     }
     appender->made = false;
@@ -263,7 +294,8 @@ static int map_and_make(struct appender *appender, bool make, struct block_value
         return -1;
     if (found == LOOKUP_COLLISION && make)
         return error_set(err, ERR_CORRUPT, "fingerprint %016" PRIx64 " was given twice", fp);
-    return found == LOOKUP_FOUND ? 0 : 1;
+    *looked = found;
+    return 0;
 }
 
 static int parse(struct appender *appender, const struct batch *batch,
@@ -330,37 +362,165 @@ static bool is_full(const struct store *store, char why[256])
     return true;
 }
 
+/* --- quotas ------------------------------------------------------------------------------------
+ */
+
+static bool strip(struct appender *appender, const struct limit_rule *rule)
+{
+    struct labels_builder *labels = &appender->labels;
+    bool stripped = false;
+
+    for (size_t i = 0; i < labels->count; i++) {
+        struct label *label = &labels->list[i];
+
+        for (size_t k = 0; k < rule->strip_count && label->value_len != 0; k++) {
+            if (label->name_len == strlen(rule->strip[k]) &&
+                memcmp(label->name, rule->strip[k], label->name_len) == 0) {
+                label->value_len = 0;
+                stripped = true;
+            }
+        }
+    }
+    return stripped;
+}
+
+static int refuse_full(struct appender *appender, struct verdict *verdict)
+{
+    const struct limit_rule *rule = appender->full->rule;
+    struct buf who = {0};
+
+    labels_format_set(&who, appender->full->labels);
+    counter_add(&rule->counts->refused_series, 1);
+    refuse(verdict, REFUSED_SERIES_LIMIT,
+           "limit \"%s\": %.*s has the %" PRIu64 " series that it may have in memory", rule->title,
+           (int)TIDE_MIN(who.len, (size_t)120), (const char *)who.data, rule->series);
+    buf_destroy(&who);
+    return 1;
+}
+
+/* What the rule of the quota that is full does with the block. 0: the labels are to be looked up
+ * again; 1: refused. */
+static int apply_verdict(struct appender *appender, struct verdict *verdict)
+{
+    const struct limit_rule *rule = appender->full->rule;
+    const struct intake_rules *rules = &appender->set->rules;
+    uint64_t fp;
+
+    if (appender->overruled == NULL) {
+        appender->overruled = arena_alloc(&appender->scratch, rules->limit_count);
+        memset(appender->overruled, 0, rules->limit_count);
+    }
+    if (appender->overruled[rule - rules->limits])
+        return refuse_full(appender, verdict);
+    appender->overruled[rule - rules->limits] = 1;
+    switch (rule->over) {
+    case LIMIT_DROP:
+        break;
+    case LIMIT_STRIP:
+        if (!strip(appender, rule))
+            break;
+        counter_add(&rule->counts->stripped, 1);
+        return normalise(appender, verdict);
+    case LIMIT_SAMPLE:
+        fp = fingerprint_of_list(appender->labels.list, appender->labels.count);
+        if (fp % rule->one_in == 0)
+            return 0;
+        counter_add(&rule->counts->skipped_series, 1);
+        return refuse(verdict, REFUSED_BY_POLICY,
+                      "left out by the limit \"%s\": one in %" PRIu32 " is kept", rule->title,
+                      rule->one_in);
+    case LIMIT_SHORT:
+        labels_builder_set(&appender->labels, LIMIT_LABEL, strlen(LIMIT_LABEL), rule->title,
+                           strlen(rule->title));
+        counter_add(&rule->counts->shortened, 1);
+        return normalise(appender, verdict);
+    }
+    return refuse_full(appender, verdict);
+}
+
+/* Finds or makes the series of the appender's labels. 0 with `looked`, or -1 with err. */
+static int look_up(struct appender *appender, bool make, struct block_value *value,
+                   enum lookup *looked, struct error *err)
+{
+    struct intake *intake = &appender->store->intake;
+    int result = 0;
+
+    appender->door = door_for(intake, appender->set, appender->labels.list, appender->labels.count,
+                              &appender->text);
+    *looked = LOOKUP_NONE;
+    if (intern_pairs(appender, !make)) {
+        result = map_and_make(appender, make, value, looked, err);
+        release_pairs(appender);
+    }
+    return result;
+}
+
+/* The same, with what quotas say. 0 with `value`; 1: refused; -1 with err. */
+static int look_up_within_quotas(struct appender *appender, struct verdict *verdict,
+                                 struct block_value *value, struct error *err)
+{
+    struct store *store = appender->store;
+    enum lookup looked = LOOKUP_STALE;
+    char full_why[256];
+    bool full = is_full(store, full_why);
+    int result = 0;
+
+    appender->overruled = NULL;
+    while (result == 0 && (looked == LOOKUP_STALE || looked == LOOKUP_FULL)) {
+        if (looked == LOOKUP_STALE) {
+            intake_set_unref(&store->intake, appender->set);
+            appender->set = intake_take_set(store);
+            appender->overruled = NULL;
+        }
+        result = look_up(appender, !full, value, &looked, err);
+        if (result == 0 && looked == LOOKUP_FULL) {
+            appender->conditional = true;
+            result = apply_verdict(appender, verdict);
+        }
+        door_unref(&store->intake, appender->door);
+        appender->door = NULL;
+    }
+    intake_set_unref(&store->intake, appender->set);
+    appender->set = NULL;
+    verdict->passing = result == 0 && looked == LOOKUP_NONE;
+    if (verdict->passing)
+        return refuse(verdict, REFUSED_SERIES_LIMIT, "%s", full_why);
+    return result;
+}
+
+/* --- blocks ------------------------------------------------------------------------------------
+ */
+
+/* 0 with `value`, 1: refused, -1 with err. */
+static int resolve(struct appender *appender, const struct batch *batch,
+                   const struct batch_entry *entry, struct verdict *verdict,
+                   struct block_value *value, struct error *err)
+{
+    appender->conditional = false;
+    if (parse(appender, batch, entry, verdict) != 0 || admit(appender, verdict) != 0)
+        return 1;
+    return look_up_within_quotas(appender, verdict, value, err);
+}
+
 int resolve_block(struct appender *appender, const struct batch *batch,
                   const struct batch_entry *entry, struct block_key key, struct block_value *value,
                   char *why, size_t why_size, struct error *err)
 {
     struct store *store = appender->store;
-    struct verdict verdict = {why, why_size, REFUSED_LABELS};
-    char full_why[256];
-    bool full;
-    int made;
+    struct verdict verdict = {why, why_size, REFUSED_LABELS, false};
+    uint32_t room = intake_room(store);
+    int result;
 
     why[0] = '\0';
-    if (parse(appender, batch, entry, &verdict) != 0 || admit(appender, &verdict) != 0) {
-        *value = refusal_value(store, verdict.reason);
-        /* A limit may have room again in a moment: not remembered. */
-        if (verdict.reason != REFUSED_SERIES_LIMIT)
-            block_cache_put(&store->cache, key, store_now_s(store), *value);
-        return 0;
-    }
-    full = is_full(store, full_why);
-    made = 1;
-    if (intern_pairs(appender, full)) {
-        made = map_and_make(appender, !full, value, err);
-        release_pairs(appender);
-    }
-    if (made < 0)
+    result = resolve(appender, batch, entry, &verdict, value, err);
+    if (result == -1)
         return -1;
-    if (made == 1) {
-        refuse(&verdict, REFUSED_SERIES_LIMIT, "%s", full_why);
+    if (result == 1)
         *value = refusal_value(store, verdict.reason);
+    if (verdict.passing)
         return 0;
-    }
+    if (appender->conditional)
+        key = block_key_while(key, room);
     block_cache_put(&store->cache, key, store_now_s(store), *value);
     return 0;
 }

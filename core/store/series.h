@@ -56,6 +56,7 @@ struct series {
     int32_t file_chunks;        /* in the file, and FILE_CHUNKS_UNKNOWN */
     uint32_t arrival_s;         /* monotonic seconds when the last sample came */
     uint32_t wal_segment;       /* of the log, in which its id was bound last; low bits */
+    uint32_t door;              /* what declared rules mean for it (door.h); 0: nothing */
     struct full_chunk **chunks; /* oldest first; from the slab pool */
     uint32_t chunk_count;
     uint32_t chunk_cap;

@@ -59,6 +59,7 @@ void series_purge_locked(struct store *store, struct stripe *stripe, struct seri
     if (series->dirty)
         gauge_count(&store->counters.dirty_series, -1);
     if (!series->archived) {
+        door_leave_locked(store, series);
         gauge_count(&store->counters.chunks, -(int64_t)series->chunk_count);
         gauge_count(&store->counters.chunks_to_persist,
                     -(int64_t)(series->chunk_count - series->persisted));
@@ -107,6 +108,7 @@ struct series *series_archive_locked(struct store *store, struct stripe *stripe,
     if (series->dirty)
         gauge_count(&store->counters.dirty_series, -1);
     series->dirty = false;
+    door_leave_locked(store, series);
     counter_add(&store->counters.series_archived, 1);
     return move_locked(store, stripe, series, true);
 }

@@ -112,6 +112,7 @@ static struct store *store_new(const struct store_options *options, struct store
     store->use.counting = !on_disk;
     mapper_init(&store->mapper);
     block_cache_init(&store->cache, options->block_cache_bytes);
+    intake_init(&store->intake);
     damage_list_init(&store->damage);
     lock_init(&store->background_lock);
     gate_init(&store->gate, store_log_tell, store);
@@ -129,10 +130,16 @@ static void store_free(struct store *store)
         struct stripe *stripe = &store->map.stripes[i];
 
         for (uint32_t k = 0; stripe->slots != NULL && k <= stripe->mask; k++) {
-            if (stripe->slots[k] != NULL)
-                series_free(&store->pool, stripe->slots[k], true);
+            struct series *series = stripe->slots[k];
+
+            if (series == NULL)
+                continue;
+            if (!series->archived)
+                door_leave_locked(store, series);
+            series_free(&store->pool, series, true);
         }
     }
+    intake_destroy(&store->intake);
     series_map_destroy(&store->map);
     use_table_destroy(&store->use);
     mapper_destroy(&store->mapper);
@@ -162,6 +169,7 @@ struct store *store_open(const struct store_options *options, struct store_progr
         store_free(store);
         return NULL;
     }
+    store_refresh_rules(store);
     store_phase_set(store, STORE_PHASE_READY, 0);
     store_show_metrics(store);
     return store;

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/metrics.h"
 #include "store/edit_list.h"
+#include "store/intake.h"
 #include "store/policy.h"
 #include "store/querier.h"
 

@@ -106,10 +106,47 @@ local function downsampled_before(at)
   end
 end
 
+-- What a declared rule does, as a text that is the same for rules that do the same.
+local function meaning(value)
+  if type(value) ~= "table" then return tostring(value) end
+  local names, parts = {}, {}
+  for name in pairs(value) do names[#names + 1] = name end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  for i, name in ipairs(names) do parts[i] = tostring(name) .. "=" .. meaning(value[name]) end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+-- Declared rules that cannot have an effect: of two limits that count the same series for the same
+-- labels the wider one, and a transform that another one repeats.
+local function declared_in_vain(problems)
+  local seen = {}
+  for _, rule in ipairs(tide.rules) do
+    local limit, key = rule.limit, nil
+    if rule.hook == "transform" then
+      key = "transform " .. signature(rule.match) .. meaning(rule.transform)
+    elseif limit then
+      key = "limit " .. signature(rule.match) .. meaning(limit.by)
+    end
+    local before = key and seen[key]
+    if before and rule.hook == "transform" then
+      problems[#problems + 1] = format('%s:%d: transform "%s" does again what "%s" (%s:%d) did',
+        rule.script, rule.line, rule.title, before.title, before.script, before.line)
+    elseif before and limit.over == 0 and before.limit.over == 0 and
+      (limit.series or math.huge) >= (before.limit.series or math.huge) and
+      (limit.rate or math.huge) >= (before.limit.rate or math.huge) then
+      problems[#problems + 1] = format('%s:%d: limit "%s" is never reached: "%s" (%s:%d) is as ' ..
+        'narrow for the same series', rule.script, rule.line, rule.title, before.title,
+        before.script, before.line)
+    end
+    if key and not before then seen[key] = rule end
+  end
+end
+
 --- Rules that no series ever gets to, because one before them always answers.
 ---@return string[] problems
 function check.rules()
   local problems, all, same = {}, nil, {}
+  declared_in_vain(problems)
   for i, rule in ipairs(tide.rules) do
     local before = rule.hook == "downsample" and downsampled_before(i)
     if before then

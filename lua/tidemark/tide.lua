@@ -155,7 +155,7 @@ end
 -- --- more rules, and what rules that act can do --------------------------------------------------
 
 local kit = { register = register, options_of = options_of, milliseconds = milliseconds }
-for _, module in ipairs { "reads", "timers", "acts", "old_data" } do
+for _, module in ipairs { "intake", "reads", "timers", "acts", "old_data" } do
   require("tidemark." .. module)(tide, kit)
 end
 

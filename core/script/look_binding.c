@@ -498,7 +498,8 @@ static int look_trace(lua_State *L)
     const struct trace_request request = {.series = &view,
                                           .user = luaL_optstring(L, 2, NULL),
                                           .tenant = luaL_optstring(L, 3, NULL),
-                                          .now_ms = now_ms};
+                                          .now_ms = now_ms,
+                                          .store = actor->host.store};
     struct labels *labels = labels_raises(L, selector);
     int64_t paused = sandbox_pause(sandbox_of(L));
     bool stored;

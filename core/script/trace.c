@@ -12,6 +12,7 @@
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
 #include "script/shape.h"
+#include "store/intake.h"
 
 struct tracing {
     struct script_state *state;
@@ -217,10 +218,33 @@ static void call(struct tracing *tracing, struct trace_step *step, const struct 
     tracing->ended |= asking.final || (asking.answered && step->rule->hook == RULE_RETENTION);
 }
 
+/* What the store says of a transform or limit. False: it has no such rule (yet). */
+static bool tell_intake(struct tracing *tracing, const struct rule *rule)
+{
+    struct intake_explanation explanation;
+    bool told = false;
+
+    if (tracing->request->store == NULL)
+        return false;
+    store_explain_intake(tracing->request->store, tracing->trace->labels, &explanation);
+    for (size_t i = 0; i < explanation.count && !told; i++) {
+        const struct intake_line *line = &explanation.lines[i];
+
+        told = strcmp(line->hook, rule_hook_name(rule->hook)) == 0 &&
+               strcmp(line->title, rule->title) == 0 && line->outcome != INTAKE_NO_MATCH;
+        if (told)
+            buf_puts(texts(tracing), line->text);
+    }
+    intake_explanation_destroy(&explanation);
+    return told;
+}
+
 /* Rules without a function: what they declare. */
 static void declare(struct tracing *tracing, struct trace_step *step)
 {
     step->asked = true;
+    if (tell_intake(tracing, step->rule))
+        return;
     if (step->rule->keep_ms == RETENTION_FOREVER)
         buf_puts(texts(tracing), "keeps forever");
     else if (step->rule->keep_ms != 0)
@@ -268,7 +292,8 @@ static void trace_hook(struct tracing *tracing, enum rule_hook hook)
 
 void rulebook_trace(struct rulebook *book, const struct trace_request *request, struct trace *trace)
 {
-    static const enum rule_hook order[] = {RULE_ADMIT, RULE_RETENTION, RULE_QUARANTINE, RULE_QUERY,
+    static const enum rule_hook order[] = {RULE_ADMIT,     RULE_TRANSFORM,  RULE_LIMIT,
+                                           RULE_RETENTION, RULE_QUARANTINE, RULE_QUERY,
                                            RULE_RESULT};
     struct labels_builder builder;
     struct read_request read = {.kind = READ_QUERY,

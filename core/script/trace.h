@@ -11,6 +11,7 @@
 #include "model/labels.h"
 #include "store/policy.h"
 
+struct store;
 struct rulebook;
 struct ruleset;
 struct rule;
@@ -20,6 +21,7 @@ struct trace_request {
     const char *user;                 /* who would read; NULL: unknown */
     const char *tenant;
     int64_t now_ms;
+    struct store *store; /* how full quotas are; NULL: not told. Borrowed */
 };
 
 struct trace_step {

@@ -34,7 +34,7 @@ return function(tide, kit)
       if type(clamp) ~= "table" then return "clamp: { min, max }, please" end
       local min, max = clamp[1] or clamp.min or -HUGE, clamp[2] or clamp.max or HUGE
       rule.min, rule.max = min, max -- read once: the table is the operator's
-      if type(min) ~= "number" or type(max) ~= "number" or not (min <= max) or
+      if type(min) ~= "number" or type(max) ~= "number" or min ~= min or max ~= max or min > max or
         min == HUGE or max == -HUGE or (min == -HUGE and max == HUGE) then
         return "clamp: { min, max }, two numbers in this order (or { max = number })"
       end
@@ -50,7 +50,8 @@ return function(tide, kit)
       end
     end
     if not (rule.drop_nan or rule.scale or rule.offset or clamp or rule.round or interval) then
-      return "nothing is to be done: drop_nan, scale, offset, clamp, round or min_interval is missing"
+      return "nothing is to be done: one of drop_nan, scale, offset, clamp, round, min_interval " ..
+        "is needed"
     end
   end
 

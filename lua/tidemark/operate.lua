@@ -2,7 +2,7 @@
 -- (core/script/operate_binding.c).
 
 local env = require "tidemark.env"
-local selector = require "tidemark.selector"
+local parse = require("tidemark.selector").parse
 
 local gmatch = string.gmatch
 
@@ -105,7 +105,7 @@ end
 local function labels_of(what)
   local list = {}
   if type(what) == "string" then
-    local matchers, problem = selector.parse(what)
+    local matchers, problem = parse(what)
     if not matchers then error("intake: " .. problem, 3) end
     for i, matcher in ipairs(matchers) do
       if matcher[2] ~= 0 then error("intake: a series has labels, not matchers: only =", 3) end

@@ -111,8 +111,8 @@ describe("tide.transform", function()
   end)
 
   it("never touches staleness markers", function()
-    open [[tide.transform("x", { drop_nan = true, scale = 2, offset = 1, clamp = { 0, 5 }, round = 0,
-      min_interval = "10s" })]]
+    open [[tide.transform("x", { drop_nan = true, scale = 2, offset = 1, clamp = { 0, 5 },
+      round = 0, min_interval = "10s" })]]
     push("a", { 0, 1 }, { 1, STALE }, { 2, 2 }, { 3, 1 })
     local bits = store:query_bits { { "__name__", "=", "a" } }
     local list = select(2, next(bits))
@@ -149,7 +149,8 @@ describe("tide.transform", function()
     assert.same({ { 0, 1 }, { 10, 3 }, { 20, 6 } }, samples "a")
     assert.equal(3, done "x".dropped_interval)
     -- The same again is no news, and late ones are kept apart from each other and the newest.
-    local accepted, refused = push("a", { 0, 1 }, { 5, 2 }, { 10, 3 }, { 19, 4 }, { 20, 6 })
+    local accepted, refused = push("a", { 0, 1 }, { 5, 2 }, { 10, 3 }, { 19, 4 },
+      { 20, 6 })
     assert.equal(3, accepted)
     assert.same({ policy = 2 }, refused)
     push("a", { 100, 7 })
@@ -294,7 +295,8 @@ describe("tide.limit", function()
   end)
 
   it("takes places in all quotas or in none", function()
-    open [[tide.limit("job", { by = "job", series = 2 }) tide.limit("env", { by = "env", series = 1 })]]
+    open [[tide.limit("job", { by = "job", series = 2 })
+      tide.limit("env", { by = "env", series = 1 })]]
     assert.equal(1, (push_series { { __name__ = "m", job = "a", env = "x" } }))
     for i = 1, 3 do
       local _, refused = push_series { { __name__ = "m" .. i, job = "a", env = "x" } }
@@ -311,8 +313,9 @@ describe("tide.limit", function()
     local accepted, refused = push_series { one "1", one "2", one "3", one "4" }
     assert.equal(4, accepted)
     assert.same({}, refused)
-    assert.same({ '{__name__="m", ip="1", pod="1", t="a"}', '{__name__="m", ip="2", pod="2", t="a"}',
-      '{__name__="m", t="a"}' }, store:names { { "__name__", "=", "m" } })
+    assert.same({ '{__name__="m", ip="1", pod="1", t="a"}',
+      '{__name__="m", ip="2", pod="2", t="a"}', '{__name__="m", t="a"}' },
+      store:names { { "__name__", "=", "m" } })
     assert.equal(2, done "x".stripped)
     -- A tenth more is let in, at least one: then even stripped ones are refused.
     accepted, refused = push_series { { __name__ = "n", t = "a", pod = "1" } }
@@ -348,7 +351,8 @@ describe("tide.limit", function()
     open 'tide.limit("x", { by = "t", samples_per_second = 10, burst = "2s" })'
     local entry = { { __name__ = "m", t = "a" } }
     for i = 1, 30 do entry[i + 1] = { T0 + i, i } end
-    local accepted, refused, examples = store:push { entry, { { __name__ = "m", t = "b" }, { T0, 1 } } }
+    local other = { { __name__ = "m", t = "b" }, { T0, 1 } }
+    local accepted, refused, examples = store:push { entry, other }
     assert.equal(21, accepted)
     assert.same({ rate_limit = 10 }, refused)
     assert.equal('limit "x": more than 10 samples a second', examples[1])
@@ -356,10 +360,10 @@ describe("tide.limit", function()
     -- comes to an end.
     rules.advance(500)
     accepted, refused = store:push { entry }
-    assert.same({ 5, { rate_limit = 25 } }, { accepted, refused }) -- repeats need room, but give it back
+    -- Repeats need a place, too, but give it back.
+    assert.same({ 5, { rate_limit = 25 } }, { accepted, refused })
     rules.advance(2500)
-    accepted, refused = store:push { entry }
-    assert.equal(20, accepted)
+    assert.equal(20, (store:push { entry }))
     rules.advance(3000)
     accepted, refused = store:push { entry }
     assert.equal(20, accepted)
@@ -367,7 +371,8 @@ describe("tide.limit", function()
   end)
 
   it("thins samples over a rate", function()
-    open 'tide.limit("x", { samples_per_second = 10, burst = "1s", over = "sample", keep_one_in = 5 })'
+    open [[tide.limit("x", { samples_per_second = 10, burst = "1s", over = "sample",
+      keep_one_in = 5 })]]
     local entry = { { __name__ = "m" } }
     for i = 1, 110 do entry[i + 1] = { T0 + i, i } end
     local accepted, refused = store:push { entry }
@@ -380,8 +385,8 @@ describe("tide.limit", function()
     open([[tide.limit("x", { by = "t", series = 10, soft = 0.5 })
       tide.on("limit_soft", "tell", function(event)
         tide.shared.incr("told")
-        tide.shared.set("last", event.text .. " " .. event.labels.t .. " " .. event.number .. " of " ..
-          event.bound)
+        tide.shared.set("last", event.text .. " " .. event.labels.t .. " " .. event.number ..
+          " of " .. event.bound)
       end)]], { data_dir = folder })
     local runner = rules.scheduler(book, store)
     for i = 1, 4 do push_series { { __name__ = "m" .. i, t = "a" } } end
@@ -405,7 +410,7 @@ end)
 
 describe("declared rules that are wrong", function()
   local wrong = {
-    ["tide.transform('x', { rond = 2 })"] = "tide.transform: unknown option rond (did you mean round?)",
+    ["tide.transform('x', { rond = 2 })"] = "unknown option rond (did you mean round?)",
     ["tide.transform('x', {})"] = "nothing is to be done",
     ["tide.transform('x', function() end)"] = "the second argument is a table",
     ["tide.transform('x', { round = 2.5 })"] = "round: how many digits",
@@ -422,10 +427,10 @@ describe("declared rules that are wrong", function()
     ["tide.limit('x', { series = 1, over = 'explode' })"] = 'over: "drop"',
     ["tide.limit('x', { series = 1, over = 'strip' })"] = 'over = "strip" needs strip',
     ["tide.limit('x', { series = 1, over = 'strip', strip = '__name__' })"] = "needs its name",
-    ["tide.limit('x', { series = 1, by = 'a', over = 'strip', strip = 'a' })"] = "is a label of `by`",
-    ["tide.limit('x', { series = 1, over = 'sample', keep_one_in = 1 })"] = "keep_one_in: a whole",
+    ["tide.limit('x', { series = 1, by = 'a', over = 'strip', strip = 'a' })"] = "a label of `by`",
+    ["tide.limit('x', { series = 1, over = 'sample', keep_one_in = 1 })"] = "keep_one_in:",
     ["tide.limit('x', { series = 1, keep = '1d' })"] = 'keep: only with over = "short"',
-    ["tide.limit('x', { samples_per_second = 1, over = 'short', keep = '1d' })"] = "is about series",
+    ["tide.limit('x', { samples_per_second = 1, over = 'short', keep = '1d' })"] = "about series",
     ["tide.limit('x', { series = 1, match = '{a=~\"(\"}' })"] = "tide.limit: match:",
   }
   for text, says in pairs(wrong) do

@@ -34,7 +34,8 @@ export default async function play({ page, context, origin, saw, link, points })
   const views = [["graph", link({ "g0.expr": 'spec_load{host=~"web-[1-5]"}', ...TIMES }), ".legend"],
     ["wrong", link({ "g0.expr": "rate(", ...TIMES }), ".message.error"],
     ["explore", `${origin}/?view=explore&match=spec_load{host="web-1"}`, "section:last-of-type table"],
-    ["operate", `${origin}/?view=operate`, "section:last-of-type p"]];
+    ["operate", `${origin}/?view=operate`, "section:last-of-type p"],
+    ["console", `${origin}/?view=console`, ".console-input"]];
 
   saw.contrasts = {};
   saw.grounds = {};

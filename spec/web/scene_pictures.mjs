@@ -20,6 +20,18 @@ export default async function play({ page, origin, points, part, picture, draw }
   await picture("page-chunks");
   await page.emulateMedia({ colorScheme: "light" });
 
+  await size(1110, 520);
+  await page.goto(`${origin}/?view=console`);
+  for (const line of ['tide.query "sum by (service) (shop_latency_seconds)"',
+    "for name, count in pairs { cart = 3, search = 7 } do print(name, count) end",
+    "tide.series '{service=\"debug\",instance=\"1\"}'"]) {
+    await page.getByLabel("a line of Lua").fill(line);
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.querySelector(".console button.primary").disabled ===
+      false);
+  }
+  await picture("page-console");
+
   await size(1110, 1000);
   await page.goto(`${origin}/?view=operate`);
   await page.getByRole("button", { name: "Plan the next pass" }).click();

@@ -60,6 +60,16 @@ export async function post(path, parameters, signal = undefined) {
   return read(await send(new URL(path, base), { method: "POST", body: form(parameters), signal }));
 }
 
+// An answer whose body comes piece by piece, to a text.
+export async function stream(path, parameters, body, signal = undefined, options = {}) {
+  const url = new URL(path, base);
+  url.search = form(parameters);
+  const response = await send(url, { method: "POST", body, signal,
+    headers: { "Content-Type": "text/plain" }, ...options });
+  if (!response.ok) await read(response);
+  return response;
+}
+
 // null when the server is ready, else what it is at: { error, phase, done, total }.
 export async function readiness() {
   try {

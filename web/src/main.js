@@ -1,6 +1,7 @@
-// The page: three views, chosen by the address; while the server starts, how far it is.
+// The page: four views, chosen by the address; while the server starts, how far it is.
 import { readiness } from "./api.js";
 import { el } from "./dom.js";
+import { createConsole } from "./console.js";
 import { createExplore } from "./explore.js";
 import { createGraph } from "./graph.js";
 import { createOperate } from "./operate.js";
@@ -11,6 +12,7 @@ const VIEWS = {
   graph: ["Graph", createGraph],
   explore: ["Explore", createExplore],
   operate: ["Operate", createOperate],
+  console: ["Console", createConsole],
 };
 
 let view = null, last_graph = "?", waiting = false;

@@ -1,7 +1,7 @@
 // What is shown while the server opens its store: what it is at, and how far.
 import { readiness } from "./api.js";
 import { el, section } from "./dom.js";
-import { formatCount } from "./format.js";
+import { formatBytes, formatCount } from "./format.js";
 
 const EVERY_MS = 500;
 
@@ -17,8 +17,9 @@ const PHASES = {
 };
 
 function describe({ phase, done, total }) {
+  const count = phase === "replay" ? formatBytes : formatCount;
   const what = phase === "recovery" ? " folders" : "";
-  return total > 0 ? `${formatCount(done)} of ${formatCount(total)}${what}` : "";
+  return total > 0 ? `${count(done)} of ${count(total)}${what}` : "";
 }
 
 // Calls `ready` when the server is; `state` is what readiness() said.

@@ -9,7 +9,7 @@ export function readState(search = location.search) {
   for (let i = 0; parameters.has(`g${i}.expr`); i++) queries.push(parameters.get(`g${i}.expr`));
   const first = (name, otherwise) => parameters.get(`g0.${name}`) ?? otherwise;
   return {
-    view: ["explore", "operate"].find((view) => view === parameters.get("view")) ?? "graph",
+    view: ["explore", "operate", "console"].find((view) => view === parameters.get("view")) ?? "graph",
     queries: queries.length > 0 ? queries : [""],
     range: first("range_input", "1h"),
     end: absolute(first("end_input", ""), "Z"),

@@ -280,8 +280,8 @@ describe("console commands", function()
       assert.equal("660\n", mode:read("*a"))
       mode:close()
       for _, line in ipairs { "stats()", "chunks 'load'", "plan()", "trash()", "config()",
-        "rules()", "queries()", "tide.query 'load'", "tide.delete 'load'", "loglevel()", "confirm()",
-        "quarantined()", "tide.shared.get 'x'", "trace 'up'", "commands.double(2)" } do
+        "rules()", "queries()", "tide.query 'load'", "tide.delete 'load'", "loglevel()",
+        "confirm()", "quarantined()", "tide.shared.get 'x'", "trace 'up'", "commands.double(2)" } do
         local output, status = console(line, looking)
         assert.equal(0, status, line .. ": " .. output)
       end

@@ -94,6 +94,45 @@ static void tell_value(lua_State *L, struct asking *asking, int at)
     }
 }
 
+/* 2d, 1h30m: whole units, from large to small. */
+static void put_duration(struct buf *out, int64_t ms)
+{
+    static const struct {
+        int64_t ms;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+
+    for (size_t i = 0; i < TIDE_COUNT(units); i++) {
+        if (ms >= units[i].ms)
+            buf_printf(out, "%" PRId64 "%s", ms / units[i].ms, units[i].name);
+        ms %= units[i].ms;
+    }
+}
+
+static void put_downsampling(struct buf *out, const struct rule *rule)
+{
+    buf_puts(out, "keeps of what is older than ");
+    put_duration(out, rule->after_ms);
+    buf_puts(out, " one sample every ");
+    put_duration(out, rule->every_ms);
+    buf_printf(out, " (%s)", rule->text);
+}
+
+/* Whether a downsample rule means the series, by its function. */
+static void ask_downsampling(lua_State *L, struct asking *asking)
+{
+    const struct script_state *state = asking->tracing->state;
+
+    script_state_push_raises(L, state, asking->rule);
+    lua_pushliteral(L, "match");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->binding.series_ref);
+    lua_call(L, 2, 1);
+    if (lua_toboolean(L, -1))
+        put_downsampling(texts(asking->tracing), asking->rule);
+    else
+        buf_puts(texts(asking->tracing), "does not mean it");
+}
+
 static void ask_run(lua_State *L, void *ctx)
 {
     struct asking *asking = ctx;
@@ -101,6 +140,10 @@ static void ask_run(lua_State *L, void *ctx)
     bool reads = asking->rule->hook == RULE_QUERY || asking->rule->hook == RULE_RESULT;
     bool of_series = asking->rule->hook != RULE_QUERY;
 
+    if (asking->rule->hook == RULE_DOWNSAMPLE) {
+        ask_downsampling(L, asking);
+        return;
+    }
     script_state_push_raises(L, state, asking->rule);
     if (reads)
         lua_rawgeti(L, LUA_REGISTRYINDEX, state->binding.query_ref);
@@ -245,12 +288,16 @@ static void declare(struct tracing *tracing, struct trace_step *step)
     step->asked = true;
     if (tell_intake(tracing, step->rule))
         return;
-    if (step->rule->keep_ms == RETENTION_FOREVER)
+    if (step->rule->hook == RULE_DOWNSAMPLE) {
+        put_downsampling(texts(tracing), step->rule);
+    } else if (step->rule->keep_ms == RETENTION_FOREVER) {
         buf_puts(texts(tracing), "keeps forever");
-    else if (step->rule->keep_ms != 0)
-        buf_printf(texts(tracing), "keeps %.6g days", (double)step->rule->keep_ms / 86400000);
-    else
+    } else if (step->rule->keep_ms != 0) {
+        buf_puts(texts(tracing), "keeps ");
+        put_duration(texts(tracing), step->rule->keep_ms);
+    } else {
         buf_puts(texts(tracing), "applies, as it declares");
+    }
     tracing->ended |= step->rule->hook == RULE_RETENTION;
 }
 
@@ -264,7 +311,7 @@ static void trace_rule(struct tracing *tracing, const struct rule *rule,
         buf_puts(out, "is not asked any more");
     else if (!matchers_accept(rule->matchers, rule->matcher_count, tracing->trace->labels))
         buf_puts(out, "does not match");
-    else if (!rule->has_function)
+    else if (!rule->has_function || (rule->hook == RULE_DOWNSAMPLE && !rule->asks_match))
         declare(tracing, step);
     else if (rule->hook == RULE_QUARANTINE)
         buf_puts(out, "is asked when its file is damaged");
@@ -293,8 +340,8 @@ static void trace_hook(struct tracing *tracing, enum rule_hook hook)
 void rulebook_trace(struct rulebook *book, const struct trace_request *request, struct trace *trace)
 {
     static const enum rule_hook order[] = {RULE_ADMIT,     RULE_TRANSFORM,  RULE_LIMIT,
-                                           RULE_RETENTION, RULE_QUARANTINE, RULE_QUERY,
-                                           RULE_RESULT};
+                                           RULE_RETENTION, RULE_DOWNSAMPLE, RULE_QUARANTINE,
+                                           RULE_QUERY,     RULE_RESULT};
     struct labels_builder builder;
     struct read_request read = {.kind = READ_QUERY,
                                 .user = request->user,

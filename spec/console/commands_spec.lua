@@ -21,6 +21,7 @@ tide.retention("lab", { match = '{team="lab"}', keep = "2h" })
 tide.retention("web", function(series)
   if series.labels.team == "web" then return "3d", "1h" end
 end)
+tide.downsample("old", { match = '{team="lab"}', after = "30d", every = "5m", using = "last" })
 tide.query("own", function(q) q:restrict { team = q.tenant } end)
 tide.result("secrets", { hide = { "secret" }, decide = function(_, series)
   if series.labels.secret then series.labels.secret = "hidden" end
@@ -179,20 +180,22 @@ describe("console commands", function()
     local found, output = verdicts [[trace('load{team="web", pod="p"}', { tenant = "web" })]]
     assert.same({ "admit no dev: has no opinion", 'admit no pods: makes it load{team="web"}',
       "retention lab: does not match", "retention web: keeps 3d, which holds for 1h",
-      "query own: shows only some series, and this one", "result secrets: has no opinion" }, found)
+      "downsample old: does not match", "query own: shows only some series, and this one", "result secrets: has no opinion" }, found)
     assert.truthy(output:find('not in the store; it ends as load{team="web"}', 1, true))
     found, output = verdicts [[trace('load{team="lab"}', { tenant = "web" })]]
     assert.truthy(output:find("is in the store", 1, true))
-    assert.equal("retention lab: keeps 0.0833333 days", found[3])
+    assert.equal("retention lab: keeps 2h", found[3])
     assert.equal("retention web: is not asked any more", found[4])
-    assert.truthy(found[5]:find("^query own: hides it"))
+    assert.equal("downsample old: keeps of what is older than 30d one sample every 5m (last)",
+      found[5])
+    assert.truthy(found[6]:find("^query own: hides it"))
     found = verdicts [[trace('load{env="dev", secret="s"}', { tenant = "x" })]]
     assert.equal("admit no dev: drops it: dev", found[1])
     assert.equal("admit no pods: is not asked any more", found[2])
-    assert.equal('result secrets: shows it as load{env="dev", secret="hidden"}', found[6])
+    assert.equal('result secrets: shows it as load{env="dev", secret="hidden"}', found[7])
     -- A rule that fails is not suspended for what somebody tries.
     for _ = 1, 12 do found = verdicts [[trace 'up']] end
-    assert.truthy(found[5]:find("^query own: fails: "))
+    assert.truthy(found[6]:find("^query own: fails: "))
     for _, rule in ipairs(json "rules()") do
       if rule.title == "own" then
         assert.same({ 0, 0, false }, { rule.calls, rule.errors, rule.suspended })

@@ -200,8 +200,8 @@ RUNS ?= 500
 crash: all spec-tools ## kill stores and compare what they leave: RUNS=500 kills of each kind; SEED= and MODE= run one again
 	@BUILD=$(B) RUNS=$(RUNS) luajit spec/run.lua spec/crash
 
-bench: deps all bench-tools $(if $(WITH),peers) ## measure; WITH=peers adds Prometheus and VictoriaMetrics
-	@BUILD=$(B) sh spec/bench/run.sh $(WITH)
+bench: deps all bench-tools $(if $(WITH),peers) ## measure; WITH=peers adds Prometheus and VictoriaMetrics; SIDE="--short" runs only the comparison
+	@BUILD=$(B) SIDE="$(SIDE)" sh spec/bench/run.sh $(WITH)
 
 fuzz_sources := $(wildcard spec/fuzz/*.c)
 fuzz_names := $(fuzz_sources:spec/fuzz/%.c=%)

@@ -19,8 +19,11 @@
 /* A new long XOR entry is better than a short one that wastes so many bits. */
 #define XOR_WASTE 10
 #define XOR_LEADING_MAX 31
-/* Two XORs of more bits together are better stored directly. */
-#define XOR_BITS_MAX 100
+/* Two XORs of more bits together are better stored directly. The original turns to 64 bits a value
+ * early; a window that is used again takes two bits beside its own, so XOR stays smaller up to 61
+ * bits each. */
+#define XOR_BITS_MAX_ORIGINAL 100
+#define XOR_BITS_MAX 122
 
 enum { VALUE_ZERO = 0, VALUE_INTEGER = 1, VALUE_XOR = 2, VALUE_DIRECT = 3 };
 
@@ -176,7 +179,7 @@ static void choose_encoding(struct chunk_head *head, const struct chunk_writer *
         position = put(head, position, head->varbit.last_code, 32);
     } else if (window_of(double_bits(first) ^ double_bits(last)).significant +
                    window_of(double_bits(last) ^ double_bits(value)).significant >
-               XOR_BITS_MAX) {
+               (writer->mode == CHUNK_ORIGINAL ? XOR_BITS_MAX_ORIGINAL : XOR_BITS_MAX)) {
         encoding = VALUE_DIRECT;
         position = put(head, position, double_bits(last), 64);
     } else {

@@ -49,4 +49,43 @@ function chart.bars(rows, names, result)
     table.concat(out, "\n"))
 end
 
+--- Curves over a logarithmic x: one line a server.
+---@param points function name -> list of { x, y }
+---@return string svg
+function chart.lines(x_title, y_title, names, points)
+  local WIDE, HIGH, EDGE = 640, 260, 50
+  local out, x_min, x_max, y_max = {}, math.huge, 0, 0
+  local function put(...) out[#out + 1] = (...):format(select(2, ...)) end
+  for _, name in ipairs(names) do
+    for _, point in ipairs(points(name)) do
+      x_min, x_max = math.min(x_min, point[1]), math.max(x_max, point[1])
+      y_max = math.max(y_max, point[2])
+    end
+  end
+  local function x_of(x)
+    return EDGE + (x_max > x_min and math.log(x / x_min) / math.log(x_max / x_min) or 0) * WIDE
+  end
+  local function y_of(y) return TOP + HIGH - (y_max > 0 and y / y_max or 0) * HIGH end
+  put('<path d="M%d %d V%d H%d" stroke="#888" fill="none"/>', EDGE, TOP, TOP + HIGH, EDGE + WIDE)
+  put('<text x="4" y="%d">%s, up to %.2f</text>', 14, escape(y_title), y_max)
+  put('<text x="%d" y="%d">%s</text>', EDGE + WIDE - 40, TOP + HIGH + 36, escape(x_title))
+  for i, name in ipairs(names) do
+    local path = {}
+    for k, point in ipairs(points(name)) do
+      local x, y = x_of(point[1]), y_of(point[2])
+      path[k] = ("%s%.1f %.1f"):format(k == 1 and "M" or "L", x, y)
+      put('<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>', x, y, colours[i])
+      put('<text x="%.1f" y="%.1f">%.2f</text>', x + 5, y - 5, point[2])
+      if i == 1 then put('<text x="%.1f" y="%d">%d</text>', x - 12, TOP + HIGH + 18, point[1]) end
+    end
+    put('<path d="%s" stroke="%s" stroke-width="2" fill="none"/>', table.concat(path, " "),
+      colours[i])
+    put('<text x="%d" y="%d" fill="%s">%s</text>', EDGE + 10 + (i - 1) * 170, TOP + HIGH + 36,
+      colours[i], escape(name))
+  end
+  return ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" ' ..
+    'font-size="12"><style>text{fill:#333}@media (prefers-color-scheme:dark){text{fill:#ddd}}' ..
+    '</style>\n%s\n</svg>\n'):format(WIDE + 2 * EDGE, TOP + HIGH + 46, table.concat(out, "\n"))
+end
+
 return chart

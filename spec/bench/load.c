@@ -8,6 +8,8 @@
  *   --connections C --interval MS --start MS            times are made up: nothing waits for them
  *   --kind counter|gauge|histogram|mix                  default mix
  *   --warmup N                                          scrapes whose CPU is not counted
+ *   --pace N                                            1: scrapes wait for their time, as real
+ * ones
  *   --verify                                            count back through /api/v1/query
  *   --pid PID --name NAME                               measure that process; a name for the report
  *
@@ -62,7 +64,7 @@ struct options {
     size_t series, labels, scrapes, batch, connections, warmup;
     int64_t interval_ms, start_ms;
     long pid;
-    bool verify;
+    bool verify, pace;
     char run[32]; /* a label that tells this run's series from all others */
 };
 
@@ -87,7 +89,8 @@ struct sender {
     struct load_client client;
     size_t nth;
     uint64_t requests, failures, bytes;
-    char problem[300]; /* the first answer that was not 2xx */
+    int64_t longest_ns; /* of a request, until it was answered */
+    char problem[300];  /* the first answer that was not 2xx */
 };
 
 struct load {
@@ -425,9 +428,11 @@ static void build_head(const struct options *options, struct request *request)
 static void send_request(struct sender *sender, struct request *request)
 {
     struct load_client *client = &sender->client;
+    int64_t begin_ns = now_ns(CLOCK_MONOTONIC);
     int status = load_request(client, (const char *)request->head.data, request->head.len,
                               request->body.data, request->body.len);
 
+    sender->longest_ns = TIDE_MAX(sender->longest_ns, now_ns(CLOCK_MONOTONIC) - begin_ns);
     sender->requests++;
     sender->bytes += request->body.len;
     if (status >= 200 && status < 300)
@@ -584,7 +589,7 @@ struct report {
     double samples, seconds, bytes;
     uint64_t requests, failures;
     double cpu_before, cpu, own_cpu, rss, rss_before, hwm;
-    double counted, counted_series;
+    double counted, counted_series, longest_ms;
     const char *problem;
 };
 
@@ -619,10 +624,10 @@ static int print_report(const struct options *options, const struct report *repo
     printf(
         "{\"target\":\"%s\",\"format\":\"%s\",\"series\":%zu,\"samples\":%.0f,\"failed\":%" PRIu64
         ",\"samples_per_second\":%.0f,\"bytes_per_sample\":%.2f,"
-        "\"generator_cpu_seconds_per_million\":%.4f",
+        "\"generator_cpu_seconds_per_million\":%.4f,\"longest_push_ms\":%.1f",
         options->name, format_names[options->format], options->series, report->samples,
         report->failures, report->samples / report->seconds, report->bytes / report->samples,
-        report->own_cpu / millions);
+        report->own_cpu / millions, report->longest_ms);
     if (options->pid != 0)
         printf(",\"cpu_seconds_per_million\":%.4f,\"rss_bytes_per_series\":%.1f,"
                "\"peak_rss_bytes_per_series\":%.1f",
@@ -633,10 +638,21 @@ static int print_report(const struct options *options, const struct report *repo
     return good ? 0 : 1;
 }
 
+/* With --pace the bodies that were built wait until their time has come. */
+static void wait_for_scrape(const struct options *options, int64_t begin_ns, size_t scrape)
+{
+    int64_t due_ns = begin_ns + (int64_t)scrape * options->interval_ms * 1000000;
+    int64_t left_ns = due_ns - now_ns(CLOCK_MONOTONIC);
+
+    if (options->pace && left_ns > 0)
+        pause_ms((long)(left_ns / 1000000));
+}
+
 static void run_scrapes(struct load *load, struct sender *senders, struct report *report)
 {
     size_t connections = load->options.connections;
     pthread_t *threads = mem_zalloc(connections, sizeof(*threads));
+    int64_t begin_ns = now_ns(CLOCK_MONOTONIC);
 
     pthread_barrier_init(&load->barrier, NULL, (unsigned)connections + 1);
     for (size_t i = 0; i < connections; i++) {
@@ -653,6 +669,7 @@ static void run_scrapes(struct load *load, struct sender *senders, struct report
         if (scrape == load->options.warmup && load->options.pid != 0)
             report->cpu_before = scrape == 0 ? cpu_seconds(load->options.pid)
                                              : settled_cpu_seconds(load->options.pid);
+        wait_for_scrape(&load->options, begin_ns, scrape);
         pthread_barrier_wait(&load->barrier);
         start = now_ns(CLOCK_MONOTONIC);
         cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -665,6 +682,7 @@ static void run_scrapes(struct load *load, struct sender *senders, struct report
         report->requests += senders[i].requests;
         report->failures += senders[i].failures;
         report->bytes += (double)senders[i].bytes;
+        report->longest_ms = TIDE_MAX(report->longest_ms, (double)senders[i].longest_ns / 1e6);
         if (senders[i].failures != 0)
             report->problem = senders[i].problem;
     }
@@ -800,6 +818,9 @@ static bool parse_option(int option, char *text, struct options *options)
     case 'I':
         options->pid = (long)number;
         return positive;
+    case 'a':
+        options->pace = number == 1;
+        return positive;
     case 'v':
         options->verify = true;
         return true;
@@ -816,7 +837,8 @@ int main(int argc, char **argv)
         {"kind", 1, NULL, 'k'},     {"series", 1, NULL, 's'}, {"labels", 1, NULL, 'l'},
         {"scrapes", 1, NULL, 'K'},  {"batch", 1, NULL, 'b'},  {"connections", 1, NULL, 'c'},
         {"interval", 1, NULL, 'i'}, {"start", 1, NULL, 'S'},  {"pid", 1, NULL, 'I'},
-        {"warmup", 1, NULL, 'w'},   {"verify", 0, NULL, 'v'}, {NULL, 0, NULL, 0},
+        {"warmup", 1, NULL, 'w'},   {"verify", 0, NULL, 'v'}, {"pace", 1, NULL, 'a'},
+        {NULL, 0, NULL, 0},
     };
     static struct load load = {.options = {.host = "127.0.0.1",
                                            .port = "9201",
@@ -844,7 +866,8 @@ int main(int argc, char **argv)
     if (options->name == NULL)
         options->name = options->port;
     if (options->start_ms == 0)
-        options->start_ms = now_ms - (int64_t)options->scrapes * options->interval_ms;
+        options->start_ms =
+            options->pace ? now_ms : now_ms - (int64_t)options->scrapes * options->interval_ms;
     snprintf(options->run, sizeof(options->run), "%" PRIx64, (uint64_t)now_ms);
     signal(SIGPIPE, SIG_IGN);
     return run(&load);

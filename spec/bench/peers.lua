@@ -92,12 +92,16 @@ function peers.get(port, path, timeout)
 end
 
 --- Starts a server over `folder` (which must be there) and waits until it answers.
+---@param wrapper table|nil words of a command that runs the server in its own place (taskset ...)
 ---@return table with port, pid; `ready_s`, the seconds that took
-function peers.start(name, folder)
+function peers.start(name, folder, wrapper)
   local kind, port = kinds[name], process.free_port()
+  local argv = {}
+  for _, word in ipairs(wrapper or {}) do argv[#argv + 1] = word end
   local begin = socket.gettime()
   local self = setmetatable({ name = name, port = port, folder = folder }, peers)
-  self.process = process.start(kind.argv(kind.program(), folder, port), folder .. "/log")
+  for _, word in ipairs(kind.argv(kind.program(), folder, port)) do argv[#argv + 1] = word end
+  self.process = process.start(argv, folder .. "/log")
   self.pid = self.process.pid
   process.wait_for(name .. " to be ready", 600, function()
     if self.process:status() then error(name .. " ended: " .. self.process:output()) end

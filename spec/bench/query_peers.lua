@@ -1,13 +1,14 @@
 -- What queries of the usual dashboard kinds cost the server, beside Prometheus and VictoriaMetrics.
 --
 -- Usage: luajit spec/bench/query_peers.lua [peers]     SCALE=1 is 10,000 series x 1 h at 10 s and
--- more; ONLY=text asks those queries only whose name holds it; HOLD=1 asks nothing and waits for a
--- line. BUILD names the folder of programs.
+-- more; JSON=path writes the figures there too; ONLY=text asks those queries only whose name holds
+-- it; HOLD=1 asks nothing and waits for a line. BUILD names the folder of programs.
 --
 -- All servers get the same samples by remote write, then each query several times. A figure is the
 -- CPU time of the server's process (user and system, from /proc) per query; answers are read whole,
 -- uncompressed. VictoriaMetrics is asked with nocache=1: the next dashboard asks something else.
 package.path = "./?.lua;" .. package.path
+local cjson = require "cjson"
 local process = require "spec.support.process"
 local remote_write = require "spec.support.remote_write"
 local http = require "socket.http"
@@ -229,6 +230,7 @@ local function measure(query, server)
 end
 
 local function run_all()
+  local figures = {}
   io.write(("%-36s"):format("CPU ms a query"))
   for _, server in ipairs(servers) do io.write(("%18s"):format(server.name)) end
   io.write("    times less than the better peer\n")
@@ -236,9 +238,12 @@ local function run_all()
     if query[1]:find(only, 1, true) then
       io.write(("%-36s"):format(query[1]))
       local ours, better, counts
+      local row = { name = query[1], cpu_ms = {} }
+      figures[#figures + 1] = row
       for _, server in ipairs(servers) do
         local ms, series = measure(query, server)
         io.write(("%18.2f"):format(ms))
+        row.cpu_ms[server.name] = ms
         io.flush()
         counts = counts and (counts .. "/" .. series) or tostring(series)
         if not ours then ours = ms else better = math.min(better or ms, ms) end
@@ -246,6 +251,11 @@ local function run_all()
       io.write(("    %s  series %s\n"):format(better and ("%.1f"):format(better / ours) or "",
         counts))
     end
+  end
+  if os.getenv("JSON") then
+    local file = assert(io.open(os.getenv("JSON"), "w"))
+    file:write(cjson.encode(figures))
+    file:close()
   end
 end
 

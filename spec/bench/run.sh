@@ -4,8 +4,13 @@
 # MILLION, IDLE.
 #
 # Figures are CPU seconds and bytes; wall times on a shared machine mean little. With "peers",
-# side_by_side.lua then puts Prometheus and VictoriaMetrics beside it.
+# side_by_side.lua then puts Prometheus and VictoriaMetrics beside it. SIDE="flags" runs only that
+# (the top of side_by_side.lua lists them, and how long each part takes).
 set -eu
+if [ -n "${SIDE:-}" ]; then
+  # shellcheck disable=SC2086 # flags are words
+  exec luajit spec/bench/side_by_side.lua $SIDE
+fi
 build=${BUILD:-build}
 series=${SERIES:-100000}
 scrapes=${SCRAPES:-60}

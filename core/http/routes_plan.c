@@ -78,6 +78,12 @@ static void put_json(struct buf *out, const struct store_plan *plan)
             buf_putc(out, ',');
         put_rule(out, &plan->rules[i]);
     }
+    buf_puts(out, "],\"downsample\":[");
+    for (size_t i = 0; i < plan->thinned_count; i++) {
+        if (i > 0)
+            buf_putc(out, ',');
+        put_rule(out, &plan->thinned[i]);
+    }
     buf_puts(out, "],\"explained\":[");
     for (size_t i = 0; i < plan->explained_count; i++) {
         if (i > 0)
@@ -127,6 +133,23 @@ static void print_rule(struct buf *out, const struct plan_rule *rule)
     }
 }
 
+static void print_thinned(struct buf *out, const struct plan_rule *rule)
+{
+    const struct removal *removed = &rule->removed;
+
+    buf_printf(out, "downsample \"%s\": means %" PRIu64 " series\n", rule->title, rule->decides);
+    if (removed->series == 0)
+        return;
+    buf_printf(out,
+               "  thins %" PRIu64 " series: %" PRIu64 " samples go, %" PRIu64 " chunks (%" PRIu64
+               " bytes)\n  from ",
+               removed->series, removed->samples, removed->chunks, removed->bytes);
+    print_time(out, removed->first_ms);
+    buf_puts(out, " to ");
+    print_time(out, removed->last_ms);
+    buf_putc(out, '\n');
+}
+
 static void print_explained(struct buf *out, const struct plan_explained *one)
 {
     labels_format_metric(out, one->labels);
@@ -154,6 +177,8 @@ static void print_plan(struct buf *out, const struct store_plan *plan, bool expl
         buf_puts(out, "no series matches\n");
     for (size_t i = 0; i < plan->rule_count && !explains; i++)
         print_rule(out, &plan->rules[i]);
+    for (size_t i = 0; i < plan->thinned_count && !explains; i++)
+        print_thinned(out, &plan->thinned[i]);
     for (size_t i = 0; i < plan->rule_count; i++) {
         chunks += plan->rules[i].removed.chunks;
         samples += plan->rules[i].removed.samples;

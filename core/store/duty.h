@@ -58,4 +58,12 @@ bool policy_decides(const struct policy *policy);
 int retention_count(struct store *store, uint64_t fp, int64_t before_ms, struct removal *dropped,
                     struct error *err);
 
+/* plan_thin.c: the part of a plan that is about downsampling. */
+struct store_plan;
+/** Adds what a pass would thin out of a series of which retention would drop `dropped` first. As
+ * retention_count fails. */
+int plan_thin_series(struct store *store, const struct policy *policy, const struct duty *duty,
+                     const struct removal *dropped, struct store_plan *plan, struct error *err);
+void plan_thin_destroy(struct store_plan *plan);
+
 #endif

@@ -135,6 +135,11 @@ static int plan_series(struct planning *planning, const struct duty *duty, struc
     }
     if (dropped.series != 0)
         add_removed(rule, duty, &dropped);
+    if (plan_thin_series(planning->store, planning->policy, duty, &dropped, plan, err) != 0) {
+        if (err->code == ERR_IO)
+            return -1;
+        plan->damaged += err->code == ERR_CORRUPT;
+    }
     if (planning->request->matcher_count != 0)
         explain(plan, duty, &verdict, rule, dropped.chunks);
     return 0;
@@ -193,6 +198,7 @@ void store_plan_destroy(struct store_plan *plan)
     }
     for (size_t i = 0; i < plan->explained_count; i++)
         labels_unref(plan->explained[i].labels);
+    plan_thin_destroy(plan);
     mem_free(plan->rules);
     mem_free(plan->explained);
     *plan = (struct store_plan){0};

@@ -1,4 +1,5 @@
-/* plan.h - what the next pass of retention would drop, and by which rule; nothing is dropped.
+/* plan.h - what the next pass of maintenance would drop and thin out, and by which rule; nothing is
+ * changed.
  *
  * It decides and counts by the functions of the pass itself (duty.h), so with the same rules, data
  * and time a pass that follows does exactly that; late samples that are still pending are not in
@@ -56,6 +57,8 @@ struct store_plan {
     uint64_t damaged;        /* with files that cannot be read: nothing of theirs is counted */
     struct plan_rule *rules; /* in order of first decision; owned */
     size_t rule_count;
+    struct plan_rule *thinned; /* by rules that downsample, likewise; after what retention drops */
+    size_t thinned_count;
     struct plan_explained *explained; /* owned */
     size_t explained_count;
 };

@@ -5,6 +5,8 @@ local json = require "cjson"
 local lfs = require "lfs"
 local engine = require "spec.unit.store.engine"
 local rules = require "spec.support.rules"
+local tide = require "spec.support.tide"
+local C = tide.load("store/audit.h", "store/plan.h")
 
 local SECOND, MINUTE, HOUR, DAY = 1000, 60000, 3600000, 86400000
 local START = 1699920000000 -- a midnight before rules.NOW
@@ -157,6 +159,23 @@ local function audit(folder)
     if one.action == "downsample" then found[one.by] = one end
   end
   file:close()
+  return found
+end
+
+-- What a pass would thin out, by rule.
+local function plan(store)
+  local made, err = ffi.new("struct store_plan"), tide.error()
+  assert(C.store_plan(store.store, ffi.new("struct plan_request"), made, err) == 0, tide.text(err))
+  local found = {}
+  for i = 0, tonumber(made.thinned_count) - 1 do
+    local rule = made.thinned[i]
+    local one = { decides = tonumber(rule.decides) }
+    for _, name in ipairs { "series", "chunks", "samples", "bytes", "first_ms", "last_ms" } do
+      one[name] = tonumber(rule.removed[name])
+    end
+    found[ffi.string(rule.title)] = one
+  end
+  C.store_plan_destroy(made)
   return found
 end
 
@@ -510,6 +529,54 @@ describe("downsampling", function()
     local found = samples(store)
     assert.is_true(#found > 270 and #found < 4000, #found)
     assert.equal(1000000 - #found, audit(folder).big.samples)
+  end)
+
+  it("does what a plan says, over random stores and rules", function()
+    local done = 0
+    for seed = 1, os.getenv "LONG" == "1" and 200 or 15 do
+      math.randomseed(seed)
+      local function any(list) return list[math.random(#list)] end
+      local lines = { any { "", 'tide.retention("r", { match = \'{team="a"}\', keep = "12d" })' } }
+      for i = 1, math.random(3) do
+        lines[#lines + 1] = ('tide.downsample("d%d", { %safter = "%s", every = "%s", using = %s })')
+          :format(i, any { "", 'match = \'{team="a"}\', ', "match = function(s) return s.labels.i " ..
+            "== '1' end, " }, any { "1d", "5d", "11d" }, any { "1m", "5m", "1h" }, any { '"last"',
+            '"avg"', '"counter"', 'function() error "no" end',
+            "function(_, v) return #v % 2 == 0 and v:last() or nil end" })
+      end
+      local store, _, folder = open(table.concat(lines, "\n"),
+        { min_shrink_ratio = any { 0, 0.1, 0.5 } })
+      for i = 1, math.random(4) do
+        fill(store, random_samples(math.random(4000)),
+          { __name__ = "m", i = tostring(i), team = any { "a", "b" } })
+      end
+      if math.random(2) == 1 then settle(store) end
+      if math.random(2) == 1 then store:run "maintain" end
+      store:advance(math.random(0, 13) * DAY)
+      for _ = 1, 2 do
+        local planned = plan(store)
+        assert.same(planned, plan(store)) -- planning changes nothing
+        os.remove(folder .. "/audit.jsonl")
+        store:run "maintain"
+        local told = audit(folder)
+        for title, one in pairs(planned) do
+          for _, name in ipairs { "series", "chunks", "samples", "bytes", "first_ms", "last_ms" } do
+            if one.samples > 0 then
+              assert.equal(told[title][name], one[name], seed .. " " .. title .. " " .. name ..
+                "\n" .. table.concat(lines, "\n"))
+            end
+          end
+          if one.samples > 0 then
+            done = done + 1
+            told[title] = nil
+          end
+        end
+        assert.is_nil(next(told), seed)
+        store:advance(2 * DAY)
+      end
+      assert.is_true(store:close())
+    end
+    assert.is_true(done > 5, done)
   end)
 
   it("refuses what is no rule, where it stands", function()

@@ -79,6 +79,10 @@ return {
     -- the clock is never doubted.
     -- (duration, 1m to 1000y, or "forever")
     -- clock_slack = "1d",
+    -- With less free space than this on the disk of the data folder, the event disk_low is raised,
+    -- and rules of tide.disk_pressure may drop old samples. 0: never.
+    -- (size, 0 to 4PiB)
+    -- disk_low = 0,
   },
 
   -- Where deleted samples wait, so that a delete can be undone.

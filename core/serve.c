@@ -220,6 +220,7 @@ static void fill_store_options(struct store_options *options, const struct confi
     options->memory_target_bytes = (uint64_t)config->storage.memory_target_bytes;
     options->min_free_bytes = (uint64_t)config->storage.min_free_bytes;
     options->clock_slack_ms = config->storage.clock_slack_ms;
+    options->disk_low_bytes = (uint64_t)config->storage.disk_low_bytes;
     options->trash_ttl_ms = config->trash.ttl_ms;
     options->wal_sync = (int)config->wal.sync;
     options->wal_interval_ms = config->wal.interval_ms;
@@ -350,7 +351,8 @@ static void start_scripts(struct server *server)
         .reload = reload,
         .tell_config = tell_config,
         .reload_ctx = server,
-        .data_dir = config->data,
+        /* With a bound of its own the store looks. */
+        .data_dir = config->storage.disk_low_bytes == 0 ? config->data : NULL,
     };
     struct scheduler_options options = {
         .book = server->rules,

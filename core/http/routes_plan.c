@@ -84,6 +84,11 @@ static void put_json(struct buf *out, const struct store_plan *plan)
             buf_putc(out, ',');
         put_rule(out, &plan->thinned[i]);
     }
+    buf_printf(out, "],\"disk\":{\"free_bytes\":%" PRIu64 ",\"low_bytes\":%" PRIu64 "}",
+               plan->disk_free_bytes, plan->disk_low_bytes);
+    buf_puts(out, ",\"disk_pressure\":[");
+    if (plan->pressed != NULL && plan->pressed->removed.series != 0)
+        put_rule(out, plan->pressed);
     buf_puts(out, "],\"explained\":[");
     for (size_t i = 0; i < plan->explained_count; i++) {
         if (i > 0)
@@ -150,6 +155,23 @@ static void print_thinned(struct buf *out, const struct plan_rule *rule)
     buf_putc(out, '\n');
 }
 
+static void print_pressed(struct buf *out, const struct store_plan *plan)
+{
+    const struct plan_rule *rule = plan->pressed;
+
+    if (plan->disk_free_bytes >= plan->disk_low_bytes)
+        return;
+    buf_printf(out, "the disk is low: %" PRIu64 " bytes are free, not %" PRIu64 "\n",
+               plan->disk_free_bytes, plan->disk_low_bytes);
+    if (rule == NULL || rule->removed.series == 0)
+        return;
+    buf_printf(out,
+               "disk_pressure \"%s\": drops %" PRIu64 " chunks (%" PRIu64 " samples, %" PRIu64
+               " bytes) of %" PRIu64 " series, all of %" PRIu64 "\n",
+               rule->title, rule->removed.chunks, rule->removed.samples, rule->removed.bytes,
+               rule->removed.series, rule->removed.series_gone);
+}
+
 static void print_explained(struct buf *out, const struct plan_explained *one)
 {
     labels_format_metric(out, one->labels);
@@ -179,6 +201,8 @@ static void print_plan(struct buf *out, const struct store_plan *plan, bool expl
         print_rule(out, &plan->rules[i]);
     for (size_t i = 0; i < plan->thinned_count && !explains; i++)
         print_thinned(out, &plan->thinned[i]);
+    if (!explains)
+        print_pressed(out, plan);
     for (size_t i = 0; i < plan->rule_count; i++) {
         chunks += plan->rules[i].removed.chunks;
         samples += plan->rules[i].removed.samples;

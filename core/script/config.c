@@ -59,6 +59,7 @@ static const struct binding bindings[] = {
     BIND("storage.memory_target", WHOLE, storage.memory_target_bytes),
     BIND("storage.min_free_space", WHOLE, storage.min_free_bytes),
     BIND("storage.clock_slack", MILLISECONDS, storage.clock_slack_ms),
+    BIND("storage.disk_low", WHOLE, storage.disk_low_bytes),
     BIND("trash.ttl", MILLISECONDS, trash.ttl_ms),
     BIND("wal.sync", WHOLE, wal.sync),
     BIND("wal.interval", MILLISECONDS, wal.interval_ms),

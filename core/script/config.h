@@ -77,6 +77,7 @@ struct config_storage {
     double min_shrink_ratio; /* 0..1 */
     int64_t memory_target_bytes;
     int64_t min_free_bytes;
+    int64_t disk_low_bytes; /* 0: no bound */
     int64_t clock_slack_ms; /* CONFIG_FOREVER_MS: the clock is never doubted */
 };
 
@@ -117,7 +118,7 @@ struct config_limits {
     int64_t label_name_bytes;
     int64_t label_value_bytes;
     int64_t series;
-    int64_t total_series; /* archived ones too */
+    int64_t total_series;   /* archived ones too */
     int64_t script_time_ms; /* of one answer of a rule */
     int64_t script_memory_bytes;
     int64_t script_timer_time_ms; /* of one run of a timer */

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "script/declared.h"
 #include "script/downsample_rules.h"
+#include "script/pressure_rules.h"
 #include "script/rulebook.h"
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
@@ -398,6 +399,9 @@ void decide_fill(struct policy *policy, struct rulebook *book)
                               .downsamples = downsamples,
                               .downsample_of = downsample_of,
                               .downsample_window = downsample_window,
+                              .makes_room = pressure_rules_are_there,
+                              .rank = pressure_rank,
+                              .disk_low = pressure_tell,
                               .admit = admit,
                               .quarantine = quarantine,
                               .event = event,

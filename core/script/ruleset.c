@@ -23,8 +23,9 @@
 const char *rule_hook_name(enum rule_hook hook)
 {
     static const char *const names[RULE_HOOKS] = {
-        "retention", "admit", "quarantine", "query",   "result",     "func",      "every",
-        "record",    "alert", "on",         "command", "downsample", "transform", "limit"};
+        "retention", "admit",      "quarantine", "query", "result",
+        "func",      "every",      "record",     "alert", "on",
+        "command",   "downsample", "transform",  "limit", "disk_pressure"};
 
     return names[hook];
 }

@@ -29,6 +29,7 @@ enum rule_hook {
     RULE_DOWNSAMPLE,
     RULE_TRANSFORM,
     RULE_LIMIT,
+    RULE_DISK_PRESSURE,
     RULE_HOOKS
 };
 

@@ -40,7 +40,8 @@ struct store;
 void removal_put_json(struct buf *out, const char *action, const struct removal *removal);
 /** Reads what removal_put_json wrote (its numbers and `by`); false: it is not that. */
 bool removal_parse_json(const char *text, struct removal *removal);
-/** Adds a line. `action`: "delete", "undelete", "expire", "retention", "damage", "downsample". */
+/** Adds a line. `action`: "delete", "undelete", "expire", "retention", "damage", "downsample",
+ * "disk_pressure". */
 void audit_write(struct store *store, const char *action, const struct removal *removal);
 
 /* --- passes of maintenance: one line for each rule, not for each chunk

@@ -4,6 +4,7 @@
  * that of a caller of store_tick and its like. */
 #include "base/logger.h"
 #include "store/folder.h"
+#include "store/pressure.h"
 #include "store/store_log.h"
 #include "store/trash_parts.h"
 #include "store/use_file.h"
@@ -176,6 +177,8 @@ static int tick_locked(struct store *store, struct error *err)
     if (maintain_due(store, err) != 0 || relieve(store, err) != 0)
         result = -1;
     if (trash_tick(store, err) != 0)
+        result = -1;
+    if (pressure_tick(store, err) != 0)
         result = -1;
     block_cache_expire(&store->cache, folder->expire_shard++, store_now_s(store),
                        CACHE_ENTRY_AGE_S);

@@ -64,6 +64,7 @@ struct store_plan;
  * retention_count fails. */
 int plan_thin_series(struct store *store, const struct policy *policy, const struct duty *duty,
                      const struct removal *dropped, struct store_plan *plan, struct error *err);
+/** Frees that part, and the one about a disk that is nearly full. */
 void plan_thin_destroy(struct store_plan *plan);
 
 #endif

@@ -55,6 +55,7 @@ struct store_counters {
     struct counter undeleted_samples;
     struct counter dropped_samples; /* by age */
     struct counter thinned_samples; /* by rules that downsample */
+    struct counter pressed_samples; /* to make room on the disk */
     struct counter trash_expired;
     struct counter snapshots;
     struct counter snapshots_failed;
@@ -69,6 +70,7 @@ struct store_counters {
     uint64_t checkpointing;     /* 1 while one is written */
     uint64_t checkpoint_ns;     /* that the last one took */
     uint64_t checkpoint_bytes;  /* size of the last one */
+    uint64_t disk_low;          /* 1 while less space is free than there should be */
     uint64_t rushed;            /* 1 while over 80 % of memory_target */
 };
 

@@ -83,6 +83,8 @@ struct folder {
     struct audit_pass thin_pass;
     struct done_table done;
     int64_t trash_looked_mono_ns;
+    int64_t disk_looked_mono_ns;
+    int64_t disk_told_mono_ns;
 
     struct lock audit_lock;              /* guards audit.jsonl */
     struct lock trash_lock;              /* a leaf; guards trash_in_use */

@@ -7,6 +7,7 @@
 #include "store/clock_guard.h"
 #include "store/duty.h"
 #include "store/folder.h"
+#include "store/pressure.h"
 
 struct planning {
     struct store *store;
@@ -187,6 +188,11 @@ int store_plan(struct store *store, const struct plan_request *request, struct s
         result = plan_stripe(&planning, &store->map.stripes[i], err);
         lock_release(&store->background_lock);
     }
+    if (result != 0 || request->matcher_count != 0)
+        return result;
+    lock_acquire(&store->background_lock);
+    result = pressure_plan(store, planning.policy, plan, err);
+    lock_release(&store->background_lock);
     return result;
 }
 

@@ -59,6 +59,9 @@ struct store_plan {
     size_t rule_count;
     struct plan_rule *thinned; /* by rules that downsample, likewise; after what retention drops */
     size_t thinned_count;
+    uint64_t disk_free_bytes;
+    uint64_t disk_low_bytes;          /* 0: no bound */
+    struct plan_rule *pressed;        /* what would go to make room; NULL: nothing. Owned */
     struct plan_explained *explained; /* owned */
     size_t explained_count;
 };

@@ -13,8 +13,7 @@ static struct plan_rule *rule_of(struct store_plan *plan, const char *title)
         if (strcmp(plan->thinned[i].title, title) == 0)
             return &plan->thinned[i];
     }
-    plan->thinned =
-        mem_realloc(plan->thinned, (plan->thinned_count + 1) * sizeof(*plan->thinned));
+    plan->thinned = mem_realloc(plan->thinned, (plan->thinned_count + 1) * sizeof(*plan->thinned));
     rule = &plan->thinned[plan->thinned_count++];
     *rule = (struct plan_rule){
         .kind = PLAN_RULE, .removed = {.first_ms = TIDE_LATEST_MS, .last_ms = TIDE_EARLIEST_MS}};
@@ -73,5 +72,8 @@ void plan_thin_destroy(struct store_plan *plan)
         for (size_t k = 0; k < plan->thinned[i].example_count; k++)
             labels_unref(plan->thinned[i].examples[k].labels);
     }
+    for (size_t k = 0; plan->pressed != NULL && k < plan->pressed->example_count; k++)
+        labels_unref(plan->pressed->examples[k].labels);
+    mem_free(plan->pressed);
     mem_free(plan->thinned);
 }

@@ -83,6 +83,12 @@ struct downsample_verdict {
     size_t count;                                   /* 0: all stays as it is */
 };
 
+/* A series that may lose its oldest chunks, for the disk is nearly full. */
+struct pressure_candidate {
+    struct series_view view;
+    int64_t keep_ms; /* in: the default; out: what is younger than that stays. RETENTION_FOREVER */
+};
+
 enum admit_verdict {
     ADMIT_AS_IS,
     ADMIT_CHANGED, /* the builder's labels are others than before the call */
@@ -130,6 +136,16 @@ struct policy {
     int (*downsample_window)(void *ctx, const char *rule, const int64_t *times_ms,
                              const double *values, size_t len, int64_t end_ms, double *value,
                              struct error *err);
+
+    /* Which candidates lose their oldest chunks first when the disk is nearly full: `order` (room
+     * for all) gets indexes of `list`; those that it leaves out lose nothing. One call at a time,
+     * as retention_of. `makes_room`: is there any such rule? Quick. 1: decided by `rule`; 0: nobody
+     * has an opinion; -1: a rule is broken. 0, -1: nothing goes. */
+    bool (*makes_room)(void *ctx);
+    int (*rank)(void *ctx, struct pressure_candidate *list, size_t count, uint32_t *order,
+                size_t *ordered, char rule[POLICY_RULE_BYTES]);
+    /* The disk has less free than it should; now and then, while that is so. */
+    void (*disk_low)(void *ctx, uint64_t free_bytes, uint64_t bound_bytes);
 
     /* A label block was seen for the first time (or again, after its cache entry went). `labels` is
      * validated, unsorted, without empty values, and may be changed in place; new bytes must live

@@ -38,6 +38,16 @@ static void put(struct reducer *reducer, int64_t time_ms, double value)
     reducer->puts++;
 }
 
+/* A sample of a counter that is kept. The one behind the last reset is kept only if this one would
+ * hide the reset: few samples more keep the distances even, by which rate() extrapolates. */
+static void keep(struct reducer *reducer, int64_t time_ms, double value)
+{
+    if (reducer->hidden && time_ms > reducer->low_ms && value >= reducer->peak)
+        put(reducer, reducer->low_ms, reducer->low);
+    reducer->hidden = false;
+    put(reducer, time_ms, value);
+}
+
 /* --- a window that closes
  * ----------------------------------------------------------------------------- */
 
@@ -128,7 +138,7 @@ static int put_window(struct reducer *reducer, struct error *err)
     case DOWNSAMPLE_LAST:
     case DOWNSAMPLE_COUNTER:
         if (reducer->values != 0 && !reducer->kept)
-            put(reducer, reducer->time_ms, reducer->value);
+            keep(reducer, reducer->time_ms, reducer->value);
         break;
     default:
         if (reducer->values == 0)
@@ -172,7 +182,7 @@ static void open_window(struct reducer *reducer, size_t tier, int64_t end_ms)
     reducer->end_ms = end_ms;
     reducer->samples = reducer->values = 0;
     reducer->puts_before = reducer->puts;
-    reducer->marked = reducer->kept = false;
+    reducer->marked = reducer->kept = reducer->hidden = false;
     reducer->sum = 0;
     reducer->window.len = 0;
 }
@@ -187,16 +197,19 @@ static void watch_resets(struct reducer *reducer, int64_t time_ms, double value)
     bool alone =
         !reducer->previous_known || (uint64_t)reducer->end_ms - (uint64_t)reducer->previous_ms >=
                                         2 * (uint64_t)tier_of(reducer)->every_ms;
+    bool reset = known && value < before;
 
-    if (known && value < before) {
-        if (!first && !reducer->kept)
-            put(reducer, reducer->time_ms, reducer->value);
-    } else if (!first || !alone) {
-        reducer->kept = false;
-        return;
+    if (reset && !first && !reducer->kept)
+        keep(reducer, reducer->time_ms, reducer->value);
+    if (reset) {
+        reducer->hidden = true;
+        reducer->peak = before;
+        reducer->low_ms = time_ms;
+        reducer->low = value;
     }
-    put(reducer, time_ms, value);
-    reducer->kept = true;
+    reducer->kept = first && alone;
+    if (reducer->kept)
+        keep(reducer, time_ms, value);
 }
 
 static void take_value(struct reducer *reducer, int64_t time_ms, double value)

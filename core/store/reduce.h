@@ -54,8 +54,12 @@ struct reducer {
     bool marked;          /* the last one was a marker */
     int64_t time_ms;      /* of the last value, of the last marker */
     int64_t marker_ms;
-    double value; /* of the last one */
-    bool kept;    /* that is in out (counter) */
+    double value;   /* of the last one */
+    bool kept;      /* that is in out (counter) */
+    bool hidden;    /* there was a reset, and nothing was kept since (counter) */
+    double peak;    /* the value before it */
+    int64_t low_ms; /* the sample behind it */
+    double low;
     bool previous_known;
     int64_t previous_ms; /* the last value before this window */
     double previous;

@@ -6,6 +6,7 @@
 #include "chunk/chunk.h"
 #include "store/duty.h"
 #include "store/folder.h"
+#include "store/pressure.h"
 
 /* A drop in work: the series is busy. */
 struct drop_work {
@@ -243,4 +244,37 @@ int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, const ch
     dropped.to_ms = before_ms - 1;
     audit_pass_add(store, by, &dropped);
     return settle_drop(store, &work, &drop);
+}
+
+int retention_make_room(struct store *store, uint64_t fp, int64_t before_ms, bool dry,
+                        struct removal *dropped, struct error *err)
+{
+    struct volume *volume = store->folder->volume;
+    bool sync = store->options.series_sync != SERIES_SYNC_NEVER;
+    struct series_drop drop = {0};
+    struct drop_work work;
+    int result;
+
+    *dropped = (struct removal){0};
+    if (!begin_drop(store, fp, &work))
+        return 0;
+    result = series_file_drop_plan(volume, fp,
+                                   work.expected == FILE_CHUNKS_UNKNOWN ? SERIES_CHUNKS_ANY
+                                                                        : (uint64_t)work.expected,
+                                   before_ms, 0, NULL, 0, &drop, err);
+    if (result == 0 && drop.action != SERIES_DROP_NOTHING)
+        result = count_dropped(store, &drop, dropped, err);
+    if (result == 0 && drop.action != SERIES_DROP_NOTHING && !dry &&
+        (series_file_drop_write(volume, &drop, NULL, sync, err) != 0 ||
+         series_file_drop_publish(volume, &drop, sync, err) != 0))
+        result = -1;
+    if (result == 0 && drop.action != SERIES_DROP_NOTHING && !dry)
+        return settle_drop(store, &work, &drop);
+    end_drop(store, &work, TIDE_EARLIEST_MS);
+    if (result == 0)
+        return 0;
+    *dropped = (struct removal){0};
+    if (err->code == ERR_CORRUPT && !dry)
+        report_damage(store, fp, err->text);
+    return err->code == ERR_IO ? -1 : 0;
 }

@@ -51,6 +51,7 @@ struct store_options {
     int64_t clock_slack_ms;       /* clock_guard.h; default 1 d; INT64_MAX: off */
     int64_t trash_ttl_ms;         /* trash.h; default 1 d; INT64_MAX: for ever */
     uint64_t block_cache_bytes;   /* bound of the label cache; default 256 MiB */
+    uint64_t disk_low_bytes; /* less free space than that is too little (pressure.c); default 0 */
     struct store_limits limits;
 
     int wal_sync;                 /* enum wal_sync of disk/wal.h; default 0: no log */

@@ -369,6 +369,11 @@ static double read_held(void *ctx)
     return clock.doubt != CLOCK_TRUSTED;
 }
 
+static double read_disk_low(void *ctx)
+{
+    return (double)gauge_read(&((struct store *)ctx)->counters.disk_low);
+}
+
 static void show_removal(struct store *store, struct metrics *metrics)
 {
     static const char snapshots[] = "tidemark_snapshots_total";
@@ -383,6 +388,11 @@ static void show_removal(struct store *store, struct metrics *metrics)
     show(metrics, METRIC_COUNTER, "tidemark_removed_samples_total",
          "Samples that were removed, by reason.", "reason=\"downsample\"",
          &counters->thinned_samples);
+    show(metrics, METRIC_COUNTER, "tidemark_removed_samples_total",
+         "Samples that were removed, by reason.", "reason=\"disk_pressure\"",
+         &counters->pressed_samples);
+    metrics_callback(metrics, METRIC_GAUGE, "tidemark_disk_low",
+                     "1 while less space is free than storage.disk_low.", "", read_disk_low, store);
     show(metrics, METRIC_COUNTER, "tidemark_restored_samples_total",
          "Samples of deletes that were brought back.", "", &counters->undeleted_samples);
     show(metrics, METRIC_COUNTER, "tidemark_trash_expired_total",

@@ -178,8 +178,8 @@ function check.warnings(lookback_ms)
     if rule.hook == "downsample" and rule.every_ms > lookback_ms then
       warnings[#warnings + 1] = format('warning: %s:%d: downsample rule "%s" leaves a sample ' ..
         "every %s, but instant queries look back %s only (query.lookback): on old data they " ..
-        "find nothing between", rule.script, rule.line, rule.title, units.duration_text(rule.every_ms),
-        units.duration_text(lookback_ms))
+        "find nothing between", rule.script, rule.line, rule.title,
+        units.duration_text(rule.every_ms), units.duration_text(lookback_ms))
     end
   end
   return warnings

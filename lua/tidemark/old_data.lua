@@ -1,7 +1,7 @@
--- Rules on old data: downsample.
+-- Rules on old data: downsample, disk_pressure.
 --
 -- Extends `tide` (see tide.lua, which calls this). The work is done by the store's maintenance;
--- core/script/downsample_rules.c puts its questions to these rules.
+-- core/script/downsample_rules.c and pressure_rules.c put its questions to these rules.
 
 local format = string.format
 
@@ -59,5 +59,41 @@ return function(tide, kit)
     rule.text, rule.using = makes and "function" or rule.using, nil
     if asks or makes then rule.decide = decider(asks, makes) end
     register("downsample", title, rule)
+  end
+
+  -- A rule's answer as C reads it: indexes of candidates, and what each keeps (0: the default).
+  local function order_of(candidates, answer)
+    if type(answer) ~= "table" then
+      error(format("answered a %s, neither nil nor a list of candidates", type(answer)), 0)
+    end
+    local index_of, indexes, keeps = {}, {}, {}
+    for i, candidate in ipairs(candidates) do index_of[candidate] = i end
+    for i, candidate in ipairs(answer) do
+      local index = index_of[candidate]
+      if not index then error("answered a list with something that is no candidate", 0) end
+      index_of[candidate] = nil
+      indexes[i], keeps[i] = index, 0
+      if candidate.keep ~= nil then
+        keeps[i] = kit.milliseconds(candidate.keep)
+        if not keeps[i] or keeps[i] <= 0 then
+          error('keep: not a duration of more than 0 (try "7d" or "forever")', 0)
+        end
+      end
+    end
+    return indexes, keeps
+  end
+
+  --- Who loses old samples when the disk is nearly full. First answer wins; see docs/lua-api.md.
+  function tide.disk_pressure(title, rank)
+    if type(rank) ~= "function" then
+      error("tide.disk_pressure: the second argument is a function", 2)
+    end
+    register("disk_pressure", title, { decide = function(candidates)
+      local all = {}
+      for i, candidate in ipairs(candidates) do all[i] = candidate end
+      local answer = rank(candidates)
+      if answer == nil then return nil end
+      return order_of(all, answer)
+    end })
   end
 end

@@ -91,6 +91,10 @@ return {
       "sample, nothing is deleted by age until it is confirmed (POST " ..
       '/api/v1/admin/tsdb/confirm). "forever": the clock is never doubted.' },
 
+  { name = "storage.disk_low", type = "size", default = 0, min = 0, max = "4PiB",
+    text = "With less free space than this on the disk of the data folder, the event disk_low " ..
+      "is raised, and rules of tide.disk_pressure may drop old samples. 0: never." },
+
   { section = "trash", text = "Where deleted samples wait, so that a delete can be undone." },
   { name = "trash.ttl", type = "duration", default = "1d", min = "1s", max = "1000y",
     forever = true,

@@ -125,6 +125,16 @@ function ask.thin(book, labels)
   return list[1] and table.concat(list, ", ") or "nothing"
 end
 
+function ask.press(book, list)
+  local given = {}
+  for i, map in ipairs(list) do given[i] = { labels = map } end
+  local out = {}
+  for i, one in ipairs(assert(rules.press(book, given))) do
+    out[i] = ('env="%s" keeps %s'):format(list[one.index].env, units.duration_text(one.keep_ms))
+  end
+  return table.concat(out, ", ")
+end
+
 function ask.damage(book, labels) return rules.quarantine(book, labels) end
 
 describe("docs/lua-api.md", function()
@@ -146,7 +156,15 @@ describe("docs/lua-api.md", function()
       local book, problem = rules.open { ["example.lua"] = table.concat(example.source, "\n") }
       assert.is_truthy(book, problem)
       for _, try in ipairs(example.try) do
-        local asked = try.kind == "eval" and try.series or labels_of(try.series)
+        local asked
+        if try.kind == "eval" then
+          asked = try.series
+        elseif try.kind == "press" then
+          asked = {}
+          for one in try.series:gmatch "%S+" do asked[#asked + 1] = labels_of(one) end
+        else
+          asked = labels_of(try.series)
+        end
         assert.equal(try.answer, ask[try.kind](book, asked), "line " .. try.line)
       end
     end)
@@ -166,14 +184,14 @@ describe("docs/lua-api.md", function()
     ["table."] = "concat insert remove sort",
     ["string."] = "byte char find format len lower rep reverse sub upper",
     ["tide."] = "seconds minutes hours days weeks duration size now ago matches replace pairs " ..
-      "log metric drop retention admit transform limit quarantine query refuse result func every record alert " ..
-      "on command push series store delete undelete shared downsample",
+      "log metric drop retention admit transform limit quarantine query refuse result func every " ..
+      "record alert on command push series store delete undelete shared downsample disk_pressure",
   }
 
   it("names everything that is offered", function()
     local text = page()
     for prefix, names in pairs(offered) do
-      for name in names:gmatch("%a+") do
+      for name in names:gmatch("[%a_]+") do
         assert.is_truthy(rules.open { ["a.lua"] = "assert(" .. prefix .. name .. ")" }, name)
         assert.is_truthy(text:find("%f[%w]" .. name .. "%f[%W]"), name)
       end
@@ -181,8 +199,8 @@ describe("docs/lua-api.md", function()
   end)
 
   it("names nothing of tide that is not offered", function()
-    for name in page():gmatch("`tide%.(%a+)") do
-      assert.is_truthy(offered["tide."]:find("%f[%a]" .. name .. "%f[%A]"), name)
+    for name in page():gmatch("`tide%.([%a_]+)") do
+      assert.is_truthy(offered["tide."]:find("%f[%a]" .. name .. "%f[^%a_]"), name)
     end
   end)
 end)

@@ -53,10 +53,19 @@ local function thin(using, window, finish, every, before)
   elseif using == "counter" then
     local kept = { [#values] = true }
     if #values > 0 and (not before or before[1] <= finish - 2 * every) then kept[1] = true end
+    local resets = {}
     for i, sample in ipairs(values) do
       local previous = values[i - 1] or before
       if previous and number(sample[2]) < number(previous[2]) then
-        kept[i - 1], kept[i] = true, true
+        kept[i - 1], resets[i] = true, number(previous[2])
+      end
+    end
+    -- The low one only where the next would hide the reset.
+    for i = #values, 1, -1 do
+      if resets[i] then
+        local after = i
+        while not kept[after] do after = after + 1 end
+        if number(values[after][2]) >= resets[i] then kept[i] = true end
       end
     end
     for i, sample in ipairs(values) do
@@ -539,9 +548,10 @@ describe("downsampling", function()
       local lines = { any { "", 'tide.retention("r", { match = \'{team="a"}\', keep = "12d" })' } }
       for i = 1, math.random(3) do
         lines[#lines + 1] = ('tide.downsample("d%d", { %safter = "%s", every = "%s", using = %s })')
-          :format(i, any { "", 'match = \'{team="a"}\', ', "match = function(s) return s.labels.i " ..
-            "== '1' end, " }, any { "1d", "5d", "11d" }, any { "1m", "5m", "1h" }, any { '"last"',
-            '"avg"', '"counter"', 'function() error "no" end',
+          :format(i, any { "", 'match = \'{team="a"}\', ',
+            "match = function(s) return s.labels.i == '1' end, " }, any { "1d", "5d", "11d" },
+            any { "1m", "5m", "1h" }, any { '"last"', '"avg"', '"counter"',
+            'function() error "no" end',
             "function(_, v) return #v % 2 == 0 and v:last() or nil end" })
       end
       local store, _, folder = open(table.concat(lines, "\n"),

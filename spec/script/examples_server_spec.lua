@@ -52,6 +52,14 @@ local function push(lines)
   assert.equal(204, answer.status, answer.body)
 end
 
+-- Lines of so many series that a server with memory_target = "1MiB" is full, and writes its chunks
+-- to the files at once, not after a minute.
+local function filler(now)
+  local lines = {}
+  for i = 1, 3000 do lines[i] = ('filler{i="%d"} 1 %d000\n'):format(i, now) end
+  return table.concat(lines)
+end
+
 local function query(who, text)
   local answer = ask(who, "GET", "/api/v1/query?query=" .. escape(text))
   assert.equal(200, answer.status, answer.body)
@@ -151,44 +159,74 @@ describe("scripts/", function()
   end)
 
   it("downsample_by_age thins out what is old, and rates stay right across the seam", function()
-    -- So little memory that chunks go to the files at once, and not after a minute.
     start("downsample_by_age", {}, 'storage = { retention = "forever", memory_target = "1MiB", ' ..
       'head_chunk_timeout = "1s", min_shrink_ratio = 0 },')
     local now = os.time()
     local seam = math.floor((now - 30 * 86400) / 300) * 300
-    -- Three hours before and after the seam; the counter begins anew every 50 minutes.
+    -- Three hours before and after the seam; the counter begins anew every 100 minutes.
     local lines = { ("requests_total 1 %d000\nroom_celsius 20 %d000\n"):format(now, now) }
     for i = -720, 720 do
       lines[#lines + 1] = ("requests_total %d %d000\nroom_celsius %d %d000\n"):format(
-        (i + 720) % 200 * 3, seam + i * 15, i % 20, seam + i * 15)
+        (i + 720) % 400 * 3, seam + i * 15, i % 20, seam + i * 15)
     end
-    push(table.concat(lines))
+    push(table.concat(lines) .. filler(now))
     local function ask_at(text, at)
       return tonumber(query("admin", text:gsub("T", tostring(at)))[1].value[2])
     end
-    local function rates()
+    local function rates(behind)
       local list = {}
       for at = seam - 7200, seam + 7200, 1800 do
-        list[#list + 1] = ask_at("increase(requests_total[1h] @ T)", at)
+        list[#list + 1] = ask_at("increase(requests_total[1h] @ T)", at + behind)
       end
       return list
     end
-    local raw = rates()
+    local raw, raw_behind = rates(-1), rates(0)
     process.wait_for("the pass", 20, function()
-      return ask_at("count_over_time(room_celsius[1h] @ T)", seam + 1) == 12
+      return ask_at("count_over_time(room_celsius[1h] @ T)", seam + 1) == 12 and
+        ask_at("count_over_time(requests_total[1h] @ T)", seam + 1) < 20
     end)
     assert.equal(240, ask_at("count_over_time(room_celsius[1h] @ T)", seam + 3901))
     assert.equal(9.5, ask_at("avg_over_time(room_celsius[1h] @ T)", seam - 3599))
-    local now_are = rates()
-    for i, one_raw in ipairs(raw) do
-      -- What is beyond the first and the last sample of the hour is extrapolated from others.
-      assert.is_true(math.abs(one_raw - now_are[i]) <= one_raw * 0.01,
-        ("%d: %g %g"):format(i, one_raw, now_are[i]))
+    local function compare(before, after, share)
+      for i, value in ipairs(before) do
+        assert.is_true(math.abs(value - after[i]) <= value * share,
+          ("%d: %g %g"):format(i, value, after[i]))
+      end
     end
+    compare(raw, rates(-1), 0.01)
+    -- Hours that begin just behind a sample, and go over to the dense part: the window up to the
+    -- first sample that they have is too far for rate() to extrapolate.
+    compare(raw_behind, rates(0), 300 / 3600 + 0.001)
     local removed = one:request("GET", "/metrics", nil,
       { Authorization = "Bearer " .. TOKENS.support }).body
       :match 'tidemark_removed_samples_total{reason="downsample"} (%d+)'
     assert.is_true(tonumber(removed) > 1300, removed)
+  end)
+
+  it("disk_pressure takes from dev first", function()
+    -- No disk has so much free.
+    start("disk_pressure", {}, 'storage = { retention = "forever", memory_target = "1MiB", ' ..
+      'head_chunk_timeout = "1s", disk_low = "4PiB" },')
+    local now = os.time()
+    local lines = {}
+    for i = 0, 2000 do
+      for _, env in ipairs { "dev", "prod" } do
+        lines[#lines + 1] = ('jobs_total{env="%s"} %d %d000\n'):format(env, i * i % 9973,
+          now - 5 * 86400 + i * 60)
+      end
+    end
+    push(table.concat(lines) .. filler(now))
+    process.wait_for("the rule", 40, function()
+      return #query("admin", 'max_over_time(jobs_total{env="dev"}[30d])') == 0
+    end)
+    assert.equal("2001", query("admin", 'count_over_time(jobs_total{env="prod"}[30d])')[1].value[2])
+    local plan = json.decode(ask("admin", "POST", "/api/v1/admin/tsdb/plan", "").body).data
+    assert.equal(2 ^ 52, plan.disk.low_bytes)
+    assert.same({}, plan.disk_pressure)
+    local metrics = one:request("GET", "/metrics", nil,
+      { Authorization = "Bearer " .. TOKENS.support }).body
+    assert.is_truthy(metrics:find('reason="disk_pressure"} 2001', 1, true))
+    assert.is_truthy(metrics:find("tidemark_disk_low 1", 1, true))
   end)
 
   it("func_hampel leaves out faults of measurement", function()

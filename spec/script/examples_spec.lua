@@ -76,6 +76,22 @@ function examples.downsample_by_age(book)
   end
 end
 
+function examples.disk_pressure(book)
+  local now = rules.NOW
+  local ranked = rules.press(book, {
+    { labels = { env = "prod" }, last_ms = now },
+    { labels = { env = "prod" }, last_ms = now - 31 * DAY },
+    { labels = { env = "staging" }, last_ms = now },
+    { labels = { job = "audit", env = "dev" }, last_ms = now },
+    { labels = { env = "dev" }, last_ms = now, bytes = 1041 },
+    { labels = { env = "dev" }, last_ms = now, bytes = 4164 },
+  })
+  local order, keeps = {}, {}
+  for i, one in ipairs(ranked) do order[i], keeps[i] = one.index, one.keep_ms / DAY end
+  assert.same({ 6, 5, 3, 2, 1 }, order)
+  assert.same({ 1, 1, 7, 30, 30 }, keeps)
+end
+
 function examples.query_tenants(book)
   local request = assert(read(book, { user = "ann", tenant = "web" }))
   assert.equal(1, tonumber(request.restriction_count))

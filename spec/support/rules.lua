@@ -192,6 +192,25 @@ local function thin(book, map)
   return list
 end
 
+-- Who loses samples first: { { index, keep_ms }, ... } of candidates { labels, last_ms, ... }; nil:
+-- nobody does. Second: the rule.
+local function press(book, candidates)
+  local policy = C.rulebook_policy(book)
+  local list = ffi.new("struct pressure_candidate[?]", #candidates + 1)
+  local order, ordered = ffi.new("uint32_t[?]", #candidates + 1), ffi.new("size_t[1]")
+  local title = ffi.new("char[101]")
+  for i, one in ipairs(candidates) do
+    list[i - 1].view = view_of(one.labels, { last_ms = one.last_ms, bytes = one.bytes })
+    list[i - 1].keep_ms = 86400000
+  end
+  if policy.rank(policy.ctx, list, #candidates, order, ordered, title) ~= 1 then return nil end
+  local out = {}
+  for i = 0, tonumber(ordered[0]) - 1 do
+    out[i + 1] = { index = order[i] + 1, keep_ms = tonumber(list[order[i]].keep_ms) }
+  end
+  return out, ffi.string(title)
+end
+
 -- Shapes a read with the given members, an hour's range query where they say nothing; the request,
 -- or nil with status, text and name of the error.
 local function read(book, members)
@@ -222,7 +241,7 @@ local function reload(book)
 end
 
 return { C = C, FOREVER = FOREVER, DEFAULT = DEFAULT, NOW = NOW, open = open, write = write,
-  folder_of = folder_of, reload = reload, keep = keep, admit = admit, thin = thin,
+  folder_of = folder_of, reload = reload, keep = keep, admit = admit, thin = thin, press = press,
   quarantine = quarantine,
   rules = rules, read = read, scheduler = scheduler, run_due = run_due, shared = shared,
   stop_schedulers = stop_schedulers, console = console, advance = advance, clock = clock,

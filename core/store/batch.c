@@ -49,15 +49,23 @@ void batch_add_sample(struct batch *batch, int64_t time_ms, double value)
     batch->entries[batch->entry_count - 1].sample_count++;
 }
 
-/* A text of a pairs block; NULL when it is cut off. */
 static const uint8_t *get_text(const uint8_t *at, const uint8_t *end, const char **text,
-                               uint64_t *len)
+                               uint32_t *text_len)
 {
-    at = uvarint_get(at, end, len);
-    if (at == NULL || *len > (uint64_t)(end - at))
+    uint64_t len;
+
+    at = uvarint_get(at, end, &len);
+    if (at == NULL || len > (uint64_t)(end - at) || len > UINT32_MAX)
         return NULL;
     *text = (const char *)at;
-    return at + *len;
+    *text_len = (uint32_t)len;
+    return at + len;
+}
+
+const uint8_t *label_pair_next(const uint8_t *at, const uint8_t *end, struct label *pair)
+{
+    at = get_text(at, end, &pair->name, &pair->name_len);
+    return at == NULL ? NULL : get_text(at, end, &pair->value, &pair->value_len);
 }
 
 int label_parse_pairs(const uint8_t *block, size_t len, const void *ctx, struct arena *scratch,
@@ -68,15 +76,12 @@ int label_parse_pairs(const uint8_t *block, size_t len, const void *ctx, struct 
     (void)ctx;
     (void)scratch;
     while (at < end) {
-        const char *name = NULL, *value = NULL;
-        uint64_t name_len = 0, value_len = 0;
+        struct label pair;
 
-        at = get_text(at, end, &name, &name_len);
-        if (at != NULL)
-            at = get_text(at, end, &value, &value_len);
+        at = label_pair_next(at, end, &pair);
         if (at == NULL)
             return error_set(err, ERR_INVALID, "a label block is cut off");
-        labels_builder_set(out, name, name_len, value, value_len);
+        labels_builder_set(out, pair.name, pair.name_len, pair.value, pair.value_len);
     }
     return 0;
 }

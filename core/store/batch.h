@@ -28,7 +28,14 @@ enum label_format {
 typedef int label_parser(const uint8_t *block, size_t len, const void *ctx, struct arena *scratch,
                          struct labels_builder *out, struct error *err);
 
-/** The parser of LABEL_FORMAT_PAIRS; needs no ctx. */
+/**
+ * The pair that a block of LABEL_FORMAT_PAIRS goes on with; its texts are borrowed.
+ *
+ * @return behind it, or NULL: the block is cut off, or a text has 4 GiB
+ */
+const uint8_t *label_pair_next(const uint8_t *at, const uint8_t *end, struct label *pair);
+/** The parser of LABEL_FORMAT_PAIRS for blocks that we made of label sets; needs no ctx. What comes
+ * from senders goes through label_pairs_parse (core/wire), which refuses names that stand twice. */
 int label_parse_pairs(const uint8_t *block, size_t len, const void *ctx, struct arena *scratch,
                       struct labels_builder *out, struct error *err);
 

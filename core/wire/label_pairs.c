@@ -17,19 +17,6 @@ int label_add_unique(struct labels_builder *out, const char *name, size_t name_l
     return 0;
 }
 
-static const uint8_t *get_text(const uint8_t *at, const uint8_t *end, const char **text,
-                               size_t *text_len)
-{
-    uint64_t len;
-
-    at = uvarint_get(at, end, &len);
-    if (at == NULL || len > (size_t)(end - at))
-        return NULL;
-    *text = (const char *)at;
-    *text_len = (size_t)len;
-    return at + len;
-}
-
 int label_pairs_parse(const uint8_t *block, size_t len, const void *ctx, struct arena *scratch,
                       struct labels_builder *out, struct error *err)
 {
@@ -38,15 +25,12 @@ int label_pairs_parse(const uint8_t *block, size_t len, const void *ctx, struct 
     (void)ctx;
     (void)scratch;
     while (at < end) {
-        const char *name, *value;
-        size_t name_len, value_len;
+        struct label pair;
 
-        at = get_text(at, end, &name, &name_len);
-        if (at != NULL)
-            at = get_text(at, end, &value, &value_len);
+        at = label_pair_next(at, end, &pair);
         if (at == NULL)
             return error_set(err, ERR_INVALID, "label block of %zu bytes is cut off", len);
-        if (label_add_unique(out, name, name_len, value, value_len, err) != 0)
+        if (label_add_unique(out, pair.name, pair.name_len, pair.value, pair.value_len, err) != 0)
             return -1;
     }
     return 0;

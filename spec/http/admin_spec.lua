@@ -8,9 +8,7 @@ local storage_v1 = require "spec.support.storage_v1"
 local build = os.getenv("BUILD") or "build"
 local BASE = "/api/v1/admin/tsdb/"
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local escape = server.escape
 
 -- Output and exit code of a subcommand.
 local function run(...)

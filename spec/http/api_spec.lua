@@ -5,9 +5,7 @@ local remote_write = require "spec.support.remote_write"
 local server = require "spec.support.server"
 local tide = require "spec.support.tide"
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local escape = server.escape
 
 describe("the API", function()
   local tidemark, folder

@@ -4,9 +4,7 @@ local json = require "cjson"
 local process = require "spec.support.process"
 local server = require "spec.support.server"
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local escape = server.escape
 
 describe("queries as text", function()
   local tidemark, folder

@@ -7,9 +7,7 @@ local socket = require "socket"
 
 local bytes, number = protobuf.bytes, protobuf.number
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local escape = server.escape
 
 describe("a Pushgateway's path", function()
   local tidemark, folder
@@ -26,20 +24,7 @@ describe("a Pushgateway's path", function()
   local function send(method, path, body, headers)
     return tidemark:request(method, path, body, headers)
   end
-  -- { "name{labels}" = value } of what is visible now.
-  local function ask(query)
-    local found = {}
-    local answer = tidemark:request("GET", "/api/v1/query?query=" .. escape(query))
-    for _, one in ipairs(json.decode(answer.body).data.result) do
-      local labels = {}
-      for name, value in pairs(one.metric) do
-        if name ~= "__name__" then labels[#labels + 1] = ('%s="%s"'):format(name, value) end
-      end
-      table.sort(labels)
-      found[(one.metric.__name__ or "") .. "{" .. table.concat(labels, ",") .. "}"] = one.value[2]
-    end
-    return found
-  end
+  local function ask(query) return tidemark:values(query) end
   local function values_of(job)
     return ask(('{job="%s",__name__!~"push_.*"}'):format(job))
   end

@@ -6,9 +6,7 @@ local remote_write = require "spec.support.remote_write"
 local server = require "spec.support.server"
 local socket = require "socket"
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local escape = server.escape
 
 local TIMES = "&start=3600&end=14600&step=1"
 -- Each is seconds or minutes of work, of another kind.

@@ -4,20 +4,15 @@ local process = require "spec.support.process"
 local remote_write = require "spec.support.remote_write"
 local server = require "spec.support.server"
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local escape = server.escape
 
 describe("a query over many series", function()
   local tidemark, folder
 
   setup(function()
     folder = process.folder()
-    local config = assert(io.open(folder .. "/config.lua", "w"))
-    config:write('return { storage = { retention = "forever" }, ' ..
-      'query = { max_samples = 1200000 } }\n')
-    config:close()
-    tidemark = server.start(folder .. "/data", "--config", folder .. "/config.lua")
+    tidemark = server.start(folder, "--retention", "forever",
+      "--set", "query.max_samples=1200000")
     local all = {}
     for i = 1, 300 do
       local one = { labels = { __name__ = "work_total", host = tostring(i),

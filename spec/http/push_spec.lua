@@ -9,10 +9,6 @@ local socket = require "socket"
 
 local bytes, number, double = protobuf.bytes, protobuf.number, protobuf.double
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
-
 describe("pushes", function()
   local tidemark, folder
   local now = os.time()
@@ -28,20 +24,10 @@ describe("pushes", function()
 
   local function post(path, body, headers) return tidemark:request("POST", path, body, headers) end
   local function get(path) return json.decode(tidemark:request("GET", path).body) end
-  -- { ['name{a="b"}'] = "value" } of an instant query, labels in order of names. A second ahead
-  -- by the server's clock: os.time() reads a coarser one, which may be behind what just arrived.
+  -- A second ahead by the server's clock: os.time() reads a coarser one, which may be behind what
+  -- just arrived.
   local function ask(query, time)
-    local found = {}
-    for _, one in ipairs(get("/api/v1/query?query=" .. escape(query) .. "&time=" ..
-      (time or socket.gettime() + 1)).data.result) do
-      local labels = {}
-      for name, value in pairs(one.metric) do
-        if name ~= "__name__" then labels[#labels + 1] = ('%s="%s"'):format(name, value) end
-      end
-      table.sort(labels)
-      found[(one.metric.__name__ or "") .. "{" .. table.concat(labels, ",") .. "}"] = one.value[2]
-    end
-    return found
+    return tidemark:values(query, time or socket.gettime() + 1)
   end
 
   describe("by remote write 2.0", function()

@@ -5,9 +5,7 @@ local process = require "spec.support.process"
 local remote_write = require "spec.support.remote_write"
 local server = require "spec.support.server"
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local escape = server.escape
 
 describe("a query's parameters", function()
   local tidemark, folder

@@ -12,9 +12,7 @@ local bytes, number = protobuf.bytes, protobuf.number
 local sanitized = os.getenv("SANITIZER") ~= nil
 local STALE = "7ff0000000000002"
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local escape = server.escape
 
 local function unsnappy(block)
   local buf, err = ffi.new("struct buf"), tide.error()

@@ -5,9 +5,7 @@ local process = require "spec.support.process"
 local remote_write = require "spec.support.remote_write"
 local server = require "spec.support.server"
 
-local function escape(text)
-  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
+local escape = server.escape
 
 -- Sorts a window of 3600 samples at each of 11,000 steps, for each of 20 series: minutes of work.
 local HEAVY = "quantile_over_time(0.9, load[1h])"
@@ -19,11 +17,8 @@ describe("a query under way", function()
 
   setup(function()
     folder = process.folder()
-    local config = assert(io.open(folder .. "/config.lua", "w"))
-    config:write('return { query = { log_slower_than = "1ms" }, ' ..
-      'storage = { retention = "forever" } }\n')
-    config:close()
-    tidemark = server.start(folder .. "/data", "--config", folder .. "/config.lua")
+    tidemark = server.start(folder, "--retention", "forever",
+      "--set", "query.log_slower_than=1ms")
     local all = {}
     for i = 1, 20 do
       local one = { labels = { __name__ = "load", host = tostring(i) } }

@@ -1,12 +1,10 @@
 -- The compliance queries, asked here and of Debian's Prometheus 2.42 over the same pushed data.
 local cjson = require "cjson"
 local demo_data = require "spec.support.demo_data"
-local process = require "spec.support.process"
-local remote_write = require "spec.support.remote_write"
 local http = require "socket.http"
+local peer_pair = require "spec.promql.peer_pair"
 local url = require "socket.url"
 
-local build = os.getenv("BUILD") or "build"
 local conformance = os.getenv("TIDE_CONFORMANCE") or "../shared/conformance"
 local queries_file = io.open(conformance .. "/compliance_queries.json")
 
@@ -71,39 +69,19 @@ describe("compliance", function()
     return
   end
   local queries = cjson.decode(queries_file:read("*a"))
-  local folder, ours, theirs, our_port, their_port
+  local pair
 
   setup(function()
-    folder = process.folder()
-    our_port, their_port = process.free_port(), process.free_port()
-    ours = process.start({ build .. "/tidemark", "serve", "--data", folder .. "/data",
-      "--retention", "forever", "--listen", "127.0.0.1:" .. our_port }, folder .. "/tidemark.log")
-    io.open(folder .. "/prometheus.yml", "w"):close()
-    theirs = process.start({ "prometheus", "--config.file=" .. folder .. "/prometheus.yml",
-      "--storage.tsdb.path=" .. folder .. "/peer", "--storage.tsdb.retention.time=100y",
-      "--web.enable-remote-write-receiver", "--web.listen-address=127.0.0.1:" .. their_port,
-      "--enable-feature=promql-at-modifier,promql-negative-offset" }, folder .. "/peer.log")
-    local series = demo_data.series(START_S * 1000, SCRAPES, INTERVAL_S * 1000)
-    for _, port in ipairs { our_port, their_port } do
-      process.wait_for("port " .. port, 30, function()
-        return select(2, http.request(("http://127.0.0.1:%d/-/ready"):format(port))) == 200
-      end)
-      remote_write.push(("http://127.0.0.1:%d/api/v1/write"):format(port), series)
-    end
+    pair = peer_pair.start(demo_data.series(START_S * 1000, SCRAPES, INTERVAL_S * 1000))
   end)
-
-  teardown(function()
-    if ours then ours:kill() end
-    if theirs then theirs:kill() end
-    process.remove(folder)
-  end)
+  teardown(function() if pair then pair:stop() end end)
 
   local compared = 0
   for _, case in ipairs(queries) do
     if not case.changed_in_3 then
       it("agrees on " .. case.query, function()
-        local status, answer = range(our_port, case.query)
-        local their_status, their_answer = range(their_port, case.query)
+        local status, answer = range(pair.ours, case.query)
+        local their_status, their_answer = range(pair.theirs, case.query)
         if case.should_fail then
           assert.is_true(status == 400 or status == 422)
           return

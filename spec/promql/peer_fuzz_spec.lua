@@ -9,12 +9,10 @@
 local cjson = require "cjson"
 local http = require "socket.http"
 local library = require "spec.promql.library_query"
-local process = require "spec.support.process"
 local random_query = require "spec.promql.random_query"
-local remote_write = require "spec.support.remote_write"
+local peer_pair = require "spec.promql.peer_pair"
 local url = require "socket.url"
 
-local build = os.getenv("BUILD") or "build"
 local rounds = tonumber(os.getenv("ROUNDS")) or os.getenv("LONG") == "1" and 20000 or 600
 local START_S = 1700000400 -- a multiple of ten minutes
 local SAMPLES_ODD_MS, QUERY_ODD_S = 331, 0.137
@@ -77,31 +75,10 @@ describe("a random query", function()
   end
   local queries = random_query.new { seed = tonumber(os.getenv("SEED")) or 815, old = true,
     base_s = START_S + QUERY_ODD_S }
-  local folder, ours, theirs, our_port, their_port
+  local pair
 
-  setup(function()
-    folder = process.folder()
-    our_port, their_port = process.free_port(), process.free_port()
-    ours = process.start({ build .. "/tidemark", "serve", "--data", folder .. "/data",
-      "--retention", "forever", "--listen", "127.0.0.1:" .. our_port }, folder .. "/tidemark.log")
-    io.open(folder .. "/prometheus.yml", "w"):close()
-    theirs = process.start({ "prometheus", "--config.file=" .. folder .. "/prometheus.yml",
-      "--storage.tsdb.path=" .. folder .. "/peer", "--storage.tsdb.retention.time=100y",
-      "--web.enable-remote-write-receiver", "--web.listen-address=127.0.0.1:" .. their_port,
-      "--enable-feature=promql-at-modifier,promql-negative-offset" }, folder .. "/peer.log")
-    local series = series_of(queries)
-    for _, port in ipairs { our_port, their_port } do
-      process.wait_for("port " .. port, 30, function()
-        return select(2, http.request(("http://127.0.0.1:%d/-/ready"):format(port))) == 200
-      end)
-      remote_write.push(("http://127.0.0.1:%d/api/v1/write"):format(port), series)
-    end
-  end)
-  teardown(function()
-    if ours then ours:kill() end
-    if theirs then theirs:kill() end
-    process.remove(folder)
-  end)
+  setup(function() pair = peer_pair.start(series_of(queries)) end)
+  teardown(function() if pair then pair:stop() end end)
 
   -- nil, or what differs.
   local function difference(query, mine, other)
@@ -130,8 +107,8 @@ describe("a random query", function()
       local query = queries:vector(queries:number(1, 4))
       local from = START_S + queries:number(-60, 1500) + QUERY_ODD_S
       local steps, step = queries:number(1, 10), queries:pick { 5, 15, 60 }
-      local mine, other = range(our_port, query, from, steps, step),
-        range(their_port, query, from, steps, step)
+      local mine, other = range(pair.ours, query, from, steps, step),
+        range(pair.theirs, query, from, steps, step)
       if mine.status ~= other.status then
         one_fails = one_fails + 1
         -- Equal label sets are looked for at other places, as names go at another time.

@@ -1,4 +1,5 @@
 -- Servers for specs, and a client on a raw socket that sees every byte of an answer.
+local json = require "cjson"
 local process = require "spec.support.process"
 local socket = require "socket"
 
@@ -185,6 +186,11 @@ function client:closed()
   return ok and not more
 end
 
+-- A text as a part of a URL.
+function server.escape(text)
+  return (text:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
 -- One request on a connection of its own.
 function server:request(method, path, body, headers)
   local connection = self:connect()
@@ -195,6 +201,22 @@ function server:request(method, path, body, headers)
   local answer = connection:answer(method)
   connection:close()
   return answer
+end
+
+-- { ['name{a="b"}'] = "value" } of an instant query, labels in order of names.
+function server:values(query, time)
+  local answer = self:request("GET", "/api/v1/query?query=" .. server.escape(query) ..
+    (time and "&time=" .. time or ""))
+  local found = {}
+  for _, one in ipairs(json.decode(answer.body).data.result) do
+    local labels = {}
+    for name, value in pairs(one.metric) do
+      if name ~= "__name__" then labels[#labels + 1] = ('%s="%s"'):format(name, value) end
+    end
+    table.sort(labels)
+    found[(one.metric.__name__ or "") .. "{" .. table.concat(labels, ",") .. "}"] = one.value[2]
+  end
+  return found
 end
 
 return server

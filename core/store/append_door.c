@@ -50,7 +50,6 @@ struct door_pass door_pass_begin(struct push *push, const struct series *series)
         .door = door_of_id(&push->store->intake, series->door),
         .mark = arena_mark(scratch),
         .now_ns = clock_mono_ns(push->store->clock),
-        .stored = push->stored,
     };
     size_t count = pass.door->transform_count;
 
@@ -102,18 +101,16 @@ static bool passes_rates(struct door_pass *pass, size_t i)
     return false;
 }
 
-bool door_pass_keeps(struct door_pass *pass, size_t i, int64_t time_ms, double value)
+bool door_pass_keeps(struct door_pass *pass, int64_t time_ms, double value)
 {
     if (time_ms > pass->push->latest_ms) /* refused as such */
         return true;
-    return passes_intervals(pass, time_ms, value) &&
-           (!pass->door->has_rates || passes_rates(pass, i));
+    return passes_intervals(pass, time_ms, value);
 }
 
 void door_pass_end(struct door_pass *pass, size_t i)
 {
     struct push *push = pass->push;
-    uint64_t stored = push->stored - pass->stored;
 
     for (size_t k = 0; pass->states != NULL && k < pass->door->transform_count; k++) {
         const struct transform_rule *rule = pass->door->transforms[k];
@@ -122,9 +119,57 @@ void door_pass_end(struct door_pass *pass, size_t i)
             counter_add(&rule->counts->dropped_interval, pass->dropped[k]);
         refuse_dropped(push, i, rule, pass->dropped[k], "too soon after the sample before");
     }
+    arena_release(&push->appender->scratch, pass->mark);
+}
+
+/* Samples `from` to `to` of the scratch. What was charged and is not stored is given back. 0, or -1
+ * with err. */
+static int apply(struct door_pass *pass, size_t i, size_t from, size_t to, struct series *series,
+                 struct error *err)
+{
+    struct push *push = pass->push;
+    uint64_t stored = push->stored;
+    int result = push_apply_samples(push, i, push->appender->times_ms + from,
+                                    push->appender->values + from, to - from, series, err);
+
+    stored = push->stored - stored;
     if (pass->charged > stored)
         door_give_back(pass->door, pass->charged - stored);
-    arena_release(&push->appender->scratch, pass->mark);
+    pass->charged = 0;
+    return result;
+}
+
+/* All `count` of the scratch that the rates let in. The newest sample again needs no token, and
+ * late ones are applied one by one: what turns out to be no news gives its token back before the
+ * next one asks. So a sender that repeats all of a push that was refused in part gets ahead. */
+static int apply_within_rates(struct door_pass *pass, size_t i, size_t count, struct series *series,
+                              struct error *err)
+{
+    struct appender *appender = pass->push->appender;
+    size_t from = 0, kept = 0;
+
+    for (size_t k = 0; k < count; k++) {
+        int64_t time_ms = appender->times_ms[k];
+        bool late = kept != from ? time_ms <= appender->times_ms[kept - 1]
+                                 : series->has_samples && time_ms <= series->last_ms;
+
+        if (late && kept != from) {
+            if (apply(pass, i, from, kept, series, err) != 0)
+                return -1;
+            from = kept;
+        }
+        if (!(late && push_is_repeat(series, time_ms, appender->values[k])) &&
+            !passes_rates(pass, i))
+            continue;
+        appender->times_ms[kept] = time_ms;
+        appender->values[kept++] = appender->values[k];
+        if (late) {
+            if (apply(pass, i, from, kept, series, err) != 0)
+                return -1;
+            from = kept;
+        }
+    }
+    return apply(pass, i, from, kept, series, err);
 }
 
 int push_through_door(struct push *push, size_t i, const int64_t *times, const double *values,
@@ -141,12 +186,15 @@ int push_through_door(struct push *push, size_t i, const int64_t *times, const d
     pass = door_pass_begin(push, series);
     count = transform(push, i, pass.door, count);
     for (size_t k = 0; k < count; k++) {
-        if (!door_pass_keeps(&pass, i, appender->times_ms[k], appender->values[k]))
+        if (!door_pass_keeps(&pass, appender->times_ms[k], appender->values[k]))
             continue;
         appender->times_ms[kept] = appender->times_ms[k];
         appender->values[kept++] = appender->values[k];
     }
-    result = push_apply_samples(push, i, appender->times_ms, appender->values, kept, series, err);
+    if (pass.door->has_rates)
+        result = apply_within_rates(&pass, i, kept, series, err);
+    else
+        result = apply(&pass, i, 0, kept, series, err);
     door_pass_end(&pass, i);
     return result;
 }

@@ -75,7 +75,7 @@ int push_through_door(struct push *push, size_t i, const int64_t *times, const d
 size_t push_transform_entry(struct push *push, size_t i, const int64_t **times,
                             const double **values);
 
-/* Samples of one series on their way through intervals and rates, in order. */
+/* Samples of one series on their way through a door, in order. */
 struct door_pass {
     struct push *push;
     struct door *door;
@@ -83,15 +83,14 @@ struct door_pass {
     struct interval_state *states; /* by transform */
     uint64_t *dropped;             /* by transform */
     int64_t now_ns;
-    uint64_t stored; /* push->stored when it began */
-    uint64_t charged;
+    uint64_t charged; /* by rates, and not applied yet */
 };
 
 /** Under the stripe of a series that has a door, until the end of the pass. */
 struct door_pass door_pass_begin(struct push *push, const struct series *series);
-/** Does a sample of entry i go on? Else it is refused. */
-bool door_pass_keeps(struct door_pass *pass, size_t i, int64_t time_ms, double value);
-/** After the samples were applied: the rates get back what was not stored. */
+/** Does a sample follow the one before it by the intervals? */
+bool door_pass_keeps(struct door_pass *pass, int64_t time_ms, double value);
+/** Counts and refuses what did not, as samples of entry i. */
 void door_pass_end(struct door_pass *pass, size_t i);
 
 /** After samples were applied, under the stripe: is the series fit for more? `result` is theirs.

@@ -137,7 +137,8 @@ static int put_samples(struct push *push, struct series *series,
     return 0;
 }
 
-/* Under the stripe. What intervals and rates leave out is overwritten. */
+/* Under the stripe. What intervals leave out is overwritten; imports are not held to rates, for
+ * they have their own way to wait. */
 static int put_slice(struct push *push, struct series *series, struct import_sample *samples,
                      size_t count, struct error *err)
 {
@@ -149,7 +150,7 @@ static int put_slice(struct push *push, struct series *series, struct import_sam
         return put_samples(push, series, samples, count, err);
     pass = door_pass_begin(push, series);
     for (size_t i = 0; i < count; i++) {
-        if (door_pass_keeps(&pass, samples[i].entry, samples[i].time_ms, samples[i].value))
+        if (door_pass_keeps(&pass, samples[i].time_ms, samples[i].value))
             samples[kept++] = samples[i];
     }
     result = put_samples(push, series, samples, kept, err);

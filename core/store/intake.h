@@ -73,7 +73,7 @@ struct limit_rule {
     size_t by_count;       /* 0: one quota for all */
     bool has_series;
     uint64_t series;           /* that may be in memory at once */
-    double samples_per_second; /* 0: any */
+    double samples_per_second; /* 0: any; imports are not held to it */
     double burst_seconds;      /* so many seconds' worth may come at once */
     double soft;               /* share of a bound at which an event is told; 0: never */
     enum limit_over over;

@@ -229,6 +229,70 @@ describe("scripts/", function()
     assert.is_truthy(metrics:find("tidemark_disk_low 1", 1, true))
   end)
 
+  it("limit_per_tenant gives each tenant its share, and warns", function()
+    start("limit_per_tenant", { ["SERIES = 100000"] = "SERIES = 10", ["series = 400000"] =
+      "series = 20", ["SECOND = 50000"] = "SECOND = 100" })
+    local function series(tenant, count)
+      local lines = {}
+      for i = 1, count do lines[i] = ('m{tenant="%s",i="%d"} 1\n'):format(tenant, i) end
+      return ask("ann", "POST", "/api/v1/import/prometheus", table.concat(lines))
+    end
+    local answer = series("lab", 12)
+    assert.equal(400, answer.status)
+    local body = json.decode(answer.body)
+    assert.same({ 10, { series_limit = 2 } }, { body.written, body.reasons })
+    assert.is_truthy(body.error:find('limit "quota per tenant": {tenant="lab"} has the 10 series',
+      1, true), body.error)
+    assert.equal(204, series("web", 7).status)
+    assert.equal(204, series("search", 20).status)
+    assert.equal("10", query("admin", 'count(m{tenant="lab"})')[1].value[2])
+    local lines = {}
+    for i = 1, 1100 do lines[i] = ('x{tenant="lab2"} 1 %d000\n'):format(os.time() - 1101 + i) end
+    answer = ask("ann", "POST", "/api/v1/import/prometheus", table.concat(lines))
+    assert.equal(429, answer.status, answer.body)
+    assert.equal("1", answer.headers["retry-after"])
+    assert.is_true(json.decode(answer.body).reasons.rate_limit > 50)
+    local metrics = process.wait_for("the warnings", 15, function()
+      local text = one:request("GET", "/metrics", nil,
+        { Authorization = "Bearer " .. TOKENS.support }).body
+      return text:find('quota_warnings_total{limit="rate per tenant",tenant="lab2"} 1', 1, true) and
+        text
+    end)
+    for _, line in ipairs {
+      'tidemark_script_quota_warnings_total{limit="quota per tenant",tenant="lab"} 1',
+      'tidemark_script_quota_warnings_total{limit="quota of search",tenant="search"} 1',
+      'tidemark_limit_full_quotas{hook="limit",rule="quota per tenant"} 1',
+      'tidemark_rule_series_total{hook="limit",rule="quota per tenant",action="refused"} 2',
+    } do
+      assert.is_truthy(metrics:find(line, 1, true), line)
+    end
+    assert.is_nil(metrics:find('tenant="web"} 1', 1, true))
+  end)
+
+  it("transform_sane_gauges leaves what was measured", function()
+    start "transform_sane_gauges"
+    local now = os.time()
+    local lines = {}
+    for i = 0, 59 do
+      lines[#lines + 1] = ('room_celsius %s %d000\n'):format(i % 20 == 10 and "NaN" or
+        20.04 + i / 7, now - 60 + i)
+    end
+    lines[#lines + 1] = 'hit_ratio 1.25\nhit_ratio{a="b"} 0.123456\nload_percent 12.5\n' ..
+      'wait_ms{job="legacy"} 250\nwait_ms{job="new"} 250\n'
+    push(table.concat(lines))
+    local samples = query("ann", ("room_celsius[2m] @ %d"):format(now))[1].values
+    local times, values = {}, {}
+    for i, sample in ipairs(samples) do
+      times[i], values[i] = sample[1] - now + 60, tonumber(sample[2])
+    end
+    assert.same({ 0, 11, 21, 31, 41, 51 }, times)
+    assert.same({ 20, 21.6, 23, 24.5, 25.9, 27.3 }, values)
+    local function value(text) return query("ann", text)[1].value[2] end
+    assert.same({ "1", "0.1235", "0.125", "0.25", "250" }, { value "hit_ratio{a=''}",
+      value "hit_ratio{a='b'}", value "load_percent", value "wait_ms{job='legacy'}",
+      value "wait_ms{job='new'}" })
+  end)
+
   it("func_hampel leaves out faults of measurement", function()
     start "func_hampel"
     local now = os.time()

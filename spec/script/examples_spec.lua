@@ -92,6 +92,18 @@ function examples.disk_pressure(book)
   assert.same({ 1, 1, 7, 30, 30 }, keeps)
 end
 
+-- What they do is seen on a server (examples_server_spec.lua) only.
+function examples.limit_per_tenant(book)
+  local hooks = {}
+  for i, rule in ipairs(rules.rules(book)) do hooks[i] = rule.hook .. " " .. rule.title end
+  assert.same({ "limit quota of search", "limit quota per tenant", "limit rate per tenant",
+    "on quota nearly used up" }, hooks)
+end
+
+function examples.transform_sane_gauges(book)
+  assert.equal(4, #rules.rules(book))
+end
+
 function examples.query_tenants(book)
   local request = assert(read(book, { user = "ann", tenant = "web" }))
   assert.equal(1, tonumber(request.restriction_count))

@@ -349,25 +349,35 @@ describe("tide.limit", function()
 
   it("refuses samples over a rate, and lets them in with time", function()
     open 'tide.limit("x", { by = "t", samples_per_second = 10, burst = "2s" })'
-    local entry = { { __name__ = "m", t = "a" } }
-    for i = 1, 30 do entry[i + 1] = { T0 + i, i } end
-    local other = { { __name__ = "m", t = "b" }, { T0, 1 } }
-    local accepted, refused, examples = store:push { entry, other }
+    local entries = {}
+    for i = 1, 30 do entries[i] = { { __name__ = "m" .. i, t = "a" }, { T0, i } } end
+    entries[31] = { { __name__ = "m", t = "b" }, { T0, 1 } }
+    local accepted, refused, examples = store:push(entries)
     assert.equal(21, accepted)
     assert.same({ rate_limit = 10 }, refused)
     assert.equal('limit "x": more than 10 samples a second', examples[1])
-    -- Those that are stored already take no part of the rate: a sender that repeats all of it
-    -- comes to an end.
+    -- The newest samples again are free: a sender that repeats all of it comes to an end.
+    accepted, refused = store:push(entries)
+    assert.same({ 21, { rate_limit = 10 } }, { accepted, refused })
     rules.advance(500)
-    accepted, refused = store:push { entry }
-    -- Repeats need a place, too, but give it back.
-    assert.same({ 5, { rate_limit = 25 } }, { accepted, refused })
-    rules.advance(2500)
-    assert.equal(20, (store:push { entry }))
-    rules.advance(3000)
-    accepted, refused = store:push { entry }
-    assert.equal(20, accepted)
-    assert.is_truthy(refused.rate_limit)
+    accepted, refused = store:push(entries)
+    assert.same({ 26, { rate_limit = 5 } }, { accepted, refused })
+    rules.advance(500)
+    accepted, refused = store:push(entries)
+    assert.same({ 31, {} }, { accepted, refused })
+    assert.equal(25, done "x".refused_samples)
+  end)
+
+  it("comes to an end with late samples that are sent again", function()
+    open 'tide.limit("x", { samples_per_second = 1, burst = "1s" })'
+    local entry, rounds, accepted = { { __name__ = "m" } }, 0, 0
+    for i = 1, 9 do entry[i + 1] = { T0 + i * 1000, i } end
+    while accepted < 9 and rounds < 100 do
+      accepted, rounds = store:push { entry }, rounds + 1
+      rules.advance(1000)
+    end
+    assert.equal(9, accepted)
+    assert.equal(9, #samples "m")
   end)
 
   it("thins samples over a rate", function()

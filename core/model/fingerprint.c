@@ -107,3 +107,23 @@ bool fingerprint_parse(const char *text, size_t len, uint64_t *fp)
     *fp = value;
     return true;
 }
+
+int fingerprint_compare(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+size_t fingerprint_sort_unique(uint64_t *fps, size_t count)
+{
+    size_t kept = 0;
+
+    if (count != 0)
+        qsort(fps, count, sizeof(*fps), fingerprint_compare);
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || fps[kept - 1] != fps[i])
+            fps[kept++] = fps[i];
+    }
+    return kept;
+}

@@ -20,5 +20,9 @@ void fingerprint_unique_string(struct buf *out, const struct labels *labels);
 void fingerprint_format(char *out, uint64_t fp);
 /** Any hex text that fits 64 bits; false otherwise. */
 bool fingerprint_parse(const char *text, size_t len, uint64_t *fp);
+/** For qsort and bsearch over fingerprints. */
+int fingerprint_compare(const void *a, const void *b);
+/** Sorts; each stays once. Returns how many there are then. */
+size_t fingerprint_sort_unique(uint64_t *fps, size_t count);
 
 #endif

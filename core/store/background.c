@@ -88,8 +88,11 @@ static int maintain_due(struct store *store, struct error *err)
         folder->maintain_stripe = (folder->maintain_stripe + 1) % SERIES_STRIPES;
         if (maintain_stripe(store, folder->maintain_stripe, err) != 0)
             return -1;
-        if (folder->maintain_stripe == 0)
-            audit_pass_flush(store, true);
+        if (folder->maintain_stripe != 0)
+            continue;
+        audit_pass_flush(store, true); /* a pass is done */
+        if (maintain_archive(store, err) != 0)
+            return -1;
     }
     audit_pass_flush(store, false);
     return 0;

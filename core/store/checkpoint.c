@@ -31,23 +31,13 @@ void folder_note_unarchived(struct folder *folder, uint64_t fp)
     lock_release(&folder->unarchived_lock);
 }
 
-static int compare_fps(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-void folder_note_archived(struct folder *folder, uint64_t *fps, size_t count)
+void folder_note_archived(struct folder *folder, const uint64_t *fps, size_t count)
 {
     size_t kept = 0;
 
-    if (count == 0)
-        return;
-    qsort(fps, count, sizeof(*fps), compare_fps);
     lock_acquire(&folder->unarchived_lock);
     for (size_t i = 0; i < folder->unarchived_count; i++) {
-        if (bsearch(&folder->unarchived[i], fps, count, sizeof(*fps), compare_fps) == NULL)
+        if (bsearch(&folder->unarchived[i], fps, count, sizeof(*fps), fingerprint_compare) == NULL)
             folder->unarchived[kept++] = folder->unarchived[i];
     }
     folder->unarchived_count = kept;

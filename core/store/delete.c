@@ -7,6 +7,7 @@
 
 #include "base/logger.h"
 #include "base/mem.h"
+#include "model/fingerprint.h"
 #include "store/delete_parts.h"
 #include "store/trash_parts.h"
 
@@ -14,13 +15,6 @@
 
 /* --- whom it concerns
  * --------------------------------------------------------------------------------- */
-
-static int compare_fps(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
 
 static int add_set(struct delete_work *work, const struct select_request *set, struct error *err)
 {
@@ -44,18 +38,11 @@ static int add_set(struct delete_work *work, const struct select_request *set, s
 
 static int find_series(struct delete_work *work, struct error *err)
 {
-    size_t kept = 0;
-
     for (size_t i = 0; i < work->request->set_count; i++) {
         if (add_set(work, &work->request->sets[i], err) != 0)
             return -1;
     }
-    qsort(work->fps, work->count, sizeof(*work->fps), compare_fps);
-    for (size_t i = 0; i < work->count; i++) {
-        if (kept == 0 || work->fps[kept - 1] != work->fps[i])
-            work->fps[kept++] = work->fps[i];
-    }
-    work->count = kept;
+    work->count = fingerprint_sort_unique(work->fps, work->count);
     return 0;
 }
 

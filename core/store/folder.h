@@ -177,8 +177,8 @@ int resolve_stripe(struct store *store, struct stripe *stripe, struct error *err
 void folder_note_unarchived(struct folder *folder, uint64_t fp);
 /** They have archive entries anew, which must outlive what was noted of them before: a checkpoint
  * that finds them archived does not hold them, and a push may un-archive them meanwhile. Under
- * background_lock, before they leave memory. Sorts `fps`. */
-void folder_note_archived(struct folder *folder, uint64_t *fps, size_t count);
+ * background_lock, before they leave memory. `fps` are sorted. */
+void folder_note_archived(struct folder *folder, const uint64_t *fps, size_t count);
 
 /* persist.c */
 /** One round. `all`: whatever waits, however young. *persisted: chunks. */

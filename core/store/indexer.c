@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/logger.h"
 #include "base/mem.h"
+#include "model/fingerprint.h"
 #include "store/folder.h"
 
 /* A batch is in memory three times: ours, LevelDB's, and in its table of new keys. */
@@ -27,13 +28,6 @@ static int flush_batch(struct index_write *write, size_t least, struct error *er
     return label_index_write(write->store->folder->index, &write->batch, false, err);
 }
 
-static int compare_fps(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 /* Ids to ascending fingerprints; ids whose series went are left out. Reuses the memory of neither.
  */
 static size_t fps_of_ids(struct store *store, const uint32_t *ids, size_t count, uint64_t *fps)
@@ -49,7 +43,7 @@ static size_t fps_of_ids(struct store *store, const uint32_t *ids, size_t count,
         fps[kept++] = series->fp;
         lock_release(&stripe->stripe_lock);
     }
-    qsort(fps, kept, sizeof(*fps), compare_fps);
+    qsort(fps, kept, sizeof(*fps), fingerprint_compare);
     return kept;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/logger.h"
 #include "base/mem.h"
+#include "model/fingerprint.h"
 #include "store/downsample.h"
 #include "store/duty.h"
 #include "store/folder.h"
@@ -139,12 +140,14 @@ static bool still_idle(const struct store *store, const struct series *series, u
            now_s - series->arrival_s > timeout_s(store);
 }
 
-/* The entries of those that are idle into a batch; the others leave the list. */
+/* The entries of those that are idle into a batch; the others leave the list, which is in order
+ * then and has each series once, though two passes may have found it. */
 static void collect_idle(struct store *store, struct idle_list *idle, uint32_t now_s,
                          struct archive_batch *batch)
 {
     size_t kept = 0;
 
+    idle->count = fingerprint_sort_unique(idle->fps, idle->count);
     for (size_t i = 0; i < idle->count; i++) {
         struct stripe *stripe;
         struct series *series = lock_fp(store, idle->fps[i], &stripe);

@@ -121,17 +121,10 @@ static int scan_folder(struct recovery *recovery, unsigned number, struct error 
 /* --- series without a file, mappings
  * ------------------------------------------------------------------------ */
 
-static int compare_fps(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static bool was_seen(const struct recovery *recovery, uint64_t fp)
 {
-    return recovery->seen.count != 0 &&
-           bsearch(&fp, recovery->seen.fps, recovery->seen.count, sizeof(fp), compare_fps) != NULL;
+    return recovery->seen.count != 0 && bsearch(&fp, recovery->seen.fps, recovery->seen.count,
+                                                sizeof(fp), fingerprint_compare) != NULL;
 }
 
 void recovery_gone_locked(struct recovery *recovery, struct series *series)
@@ -338,7 +331,7 @@ static int scan_files(struct recovery *recovery, struct error *err)
 static void sort_fps(struct fp_list *list)
 {
     if (list->count != 0)
-        qsort(list->fps, list->count, sizeof(*list->fps), compare_fps);
+        qsort(list->fps, list->count, sizeof(*list->fps), fingerprint_compare);
 }
 
 void recover_mappings(struct store *store)

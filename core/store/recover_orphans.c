@@ -22,17 +22,11 @@ struct search {
     struct found_metric *found; /* by index in recovery->orphans */
 };
 
-static int compare_fps(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static struct found_metric *find_orphan(struct search *search, uint64_t fp)
 {
     const struct fp_list *orphans = &search->recovery->orphans;
-    const uint64_t *at = bsearch(&fp, orphans->fps, orphans->count, sizeof(fp), compare_fps);
+    const uint64_t *at =
+        bsearch(&fp, orphans->fps, orphans->count, sizeof(fp), fingerprint_compare);
 
     return at != NULL ? &search->found[at - orphans->fps] : NULL;
 }

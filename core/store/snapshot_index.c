@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "model/fingerprint.h"
 #include "store/snapshot_parts.h"
 
 #define BATCH_BYTES ((size_t)4 << 20)
@@ -18,13 +19,6 @@ struct index_copy {
     struct codable_string *values;
     size_t value_cap;
 };
-
-static int compare_fps(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
 
 static int compare_strings(const void *a, const void *b)
 {
@@ -65,7 +59,7 @@ static bool put_pair(struct index_copy *copy, uint32_t pair, const char *name, s
     roaring_init_iterator(copy->set, &ids);
     for (; ids.has_value; roaring_advance_uint32_iterator(&ids))
         fps[count++] = fp_of(store, ids.current_value);
-    qsort(fps, count, sizeof(*fps), compare_fps);
+    qsort(fps, count, sizeof(*fps), fingerprint_compare);
     label_index_put_pair(&copy->batch, name, name_len, value, value_len, fps, count);
     mem_free(fps);
     return true;

@@ -1,9 +1,11 @@
-/* archive_race.c - a series that is archived for the second time since a checkpoint, and comes back
- * while the next one is being written, after it was passed by.
+/* archive_race.c - a series that is archived, and comes back while a checkpoint is being written,
+ * after it was passed by.
  *
- * Usage: archive_race FOLDER
- * A child does that without a log, and dies at once; then the folder is opened and the samples that
- * the archive was the only one to know are counted. Prints the number, of two. */
+ * Usage: archive_race FOLDER twice|found
+ * "twice": it was archived for the second time since the checkpoint before. "found": two passes
+ * found it idle before it was archived. A child does that without a log, and dies at once; then the
+ * folder is opened and the samples that the archive was the only one to know are counted. Prints
+ * how often it was archived before the checkpoint's push, and the number of samples. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +43,7 @@ static struct store *open_store(struct volume *volume, const struct clock *clock
     options.no_background = true;
     options.retention_ms = RETENTION_FOREVER;
     options.head_chunk_timeout_ms = 60000;
+    options.checkpoint_interval_ms = 1000 * HOUR_MS;
     options.wal_sync = WAL_SYNC_OFF;
     store = store_open(&options, NULL, &err);
     race_must(store != NULL ? 0 : -1, &err);
@@ -101,12 +104,13 @@ static void push_and_rest(struct store *store, struct clock *clock)
     push(store, clock);
     for (int i = 0; i < 3; i++) {
         clock_advance(clock, HOUR_MS);
-        race_must(store_maintain(store, &err), &err);
         race_must(store_persist(store, &err), &err);
+        race_must(store_tick(store, &err), &err);
+        race_must(store_maintain(store, &err), &err);
     }
 }
 
-static void live(struct volume *inner)
+static void live(struct volume *inner, bool twice)
 {
     struct hooked_volume *hooked = mem_zalloc(1, sizeof(*hooked));
     struct store_stats stats;
@@ -119,7 +123,8 @@ static void live(struct volume *inner)
     hooked->clock = &clock;
     hooked->store = open_store(&hooked->forward.volume, &clock);
     push_and_rest(hooked->store, &clock);
-    push_and_rest(hooked->store, &clock);
+    if (twice)
+        push_and_rest(hooked->store, &clock);
     store_stats_get(hooked->store, &stats);
     printf("archived %llu ", (unsigned long long)stats.series_archived);
     fflush(stdout);
@@ -156,14 +161,14 @@ int main(int argc, char **argv)
     struct error err;
     pid_t child;
 
-    if (argc != 2)
+    if (argc != 3)
         return 2;
     logger_set_level(LOG_LEVEL_ERROR);
     child = fork();
     volume = volume_posix_open(argv[1], true, &err);
     race_must(volume != NULL ? 0 : -1, &err);
     if (child == 0)
-        live(volume);
+        live(volume, strcmp(argv[2], "twice") == 0);
     waitpid(child, NULL, 0);
     clock_init_manual(&clock, START_MS + 10 * HOUR_MS);
     printf("there %zu\n", count(volume, &clock));

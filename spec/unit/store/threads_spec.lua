@@ -33,6 +33,7 @@ describe("a store under threads", function()
   end)
 
   it("keeps what only the archive knows when a series comes back during a checkpoint", function()
-    assert.equal("archived 1 there 2\n", race("archive_race", ""))
+    assert.equal("archived 1 there 2\n", race("archive_race", "twice"))
+    assert.equal("archived 1 there 1\n", race("archive_race", "found"))
   end)
 end)

@@ -22,7 +22,7 @@ uint8_t *buf_reserve(struct buf *buf, size_t extra)
         buf->cap = cap > need ? cap : need;
         buf->data = mem_realloc(buf->data, buf->cap);
     }
-    return buf->data + buf->len;
+    return buf->len != 0 ? buf->data + buf->len : buf->data; /* NULL has no place to add to */
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

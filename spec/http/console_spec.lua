@@ -122,7 +122,8 @@ describe("the console over HTTP", function()
     assert.equal("done", events[2].name)
     running:request("DELETE", PATH .. "?session=" .. id)
     local after = select(2, running.process:usage())
-    assert.is_true(after - before < 30e6, "grew by " .. after - before .. " bytes")
+    local bound = os.getenv("SANITIZER") and 200e6 or 30e6 -- which keep what is freed for a while
+    assert.is_true(after - before < bound, "grew by " .. after - before .. " bytes")
     client:close()
   end)
 

@@ -6,7 +6,7 @@ local lfs = require "lfs"
 local engine = require "spec.unit.store.engine"
 local rules = require "spec.support.rules"
 local tide = require "spec.support.tide"
-local C = tide.load("store/audit.h", "store/plan.h")
+local C = tide.load("disk/volume.h", "disk/volume_fault.h", "store/audit.h", "store/plan.h")
 
 local SECOND, MINUTE, HOUR, DAY = 1000, 60000, 3600000, 86400000
 local START = 1699920000000 -- a midnight before rules.NOW
@@ -587,6 +587,45 @@ describe("downsampling", function()
       assert.is_true(store:close())
     end
     assert.is_true(done > 5, done)
+  end)
+
+  -- Each operation of the disk fails once; then the server crashes, and starts again.
+  it("is done or not done, wherever the disk fails", function()
+    local raw = {}
+    for i = 1, 1500 do raw[i] = { START + i * 15000, bits_of(i % 100) } end
+    local wanted = text(model(raw, "avg", 5 * MINUTE, raw[#raw][1] - 1))
+    local failures = 0
+    for after = 0, 100 do
+      local book = assert(rules.open { ["a.lua"] =
+        'tide.downsample("f", { after = "10d", every = "5m", using = "avg" })' })
+      local folder, err = engine.folder(), tide.error()
+      folders[#folders + 1] = folder
+      local inner = C.volume_posix_open(folder, true, err)
+      local volume = C.volume_fault_new(inner)
+      local store = open_on(nil, book, { volume = volume })
+      fill(store, raw)
+      settle(store)
+      store:run "checkpoint" -- there is no log
+      store:advance(30 * DAY)
+      C.volume_fault_arm(volume, C.FAULT_ANY, after, 1, 5, C.FAULT_CLEAN)
+      pcall(store.run, store, "maintain")
+      local failed = C.volume_fault_failed(volume) ~= 0
+      C.volume_fault_disarm(volume)
+      local found = text(samples(store))
+      assert.is_true(found == text(raw) or found == wanted, after)
+      store:abandon()
+      store = open_on(nil, book, { volume = volume, clock_ms = START + 60 * DAY })
+      found = text(samples(store))
+      assert.is_true(found == text(raw) or found == wanted, after)
+      store:run "maintain"
+      assert.equal(wanted, text(samples(store)), after)
+      assert.is_true(store:close())
+      volume.close(volume)
+      inner.close(inner)
+      if not failed then break end
+      failures = failures + 1
+    end
+    assert.is_true(failures > 5 and failures < 100, failures)
   end)
 
   it("refuses what is no rule, where it stands", function()

@@ -238,6 +238,8 @@ int remote_read_answer_feed(struct remote_read_answer *answer, const uint8_t *by
 {
     size_t at = 0, used;
 
+    if (len == 0)
+        return 0;
     buf_append(&answer->rest, bytes, len);
     do {
         used =

@@ -185,13 +185,15 @@ int xor_chunk_get(const uint8_t *bytes, size_t len, struct columns *samples, str
 {
     struct window window = {.leading = 255};
     struct bit_reader reader = {.bytes = bytes, .end = len * 8};
-    const uint8_t *at = bytes + 2, *end = bytes + len;
+    const uint8_t *at, *end;
     uint64_t bits, distance = 0;
     int64_t time_ms;
     size_t count;
 
     if (len < 2)
         return error_set(err, ERR_CORRUPT, "an XOR chunk of %zu bytes", len);
+    at = bytes + 2;
+    end = bytes + len;
     count = get_be16(bytes);
     if (count == 0)
         return 0;

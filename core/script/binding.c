@@ -8,6 +8,7 @@
 
 #include "base/logger.h"
 #include "base/utf8.h"
+#include "disk/series_file.h"
 #include "model/matcher.h"
 #include "promql/function_table.h"
 #include "script/act.h"
@@ -206,8 +207,13 @@ static int series_get(lua_State *L)
     if (strcmp(field, "last") == 0)
         return push_time(L, decision, series->last_ms);
     if (strcmp(field, "chunks") == 0 || strcmp(field, "bytes") == 0) {
+        uint64_t in_file =
+            series->count_file != NULL ? series->count_file(series->count_ctx, series->fp) : 0;
+
         decision->moving = true;
-        lua_pushnumber(L, (double)(field[0] == 'c' ? series->chunks : series->bytes));
+        lua_pushnumber(L, field[0] == 'c'
+                              ? (double)(series->chunks + in_file)
+                              : (double)(series->bytes + in_file * SERIES_RECORD_BYTES));
         return 1;
     }
     if (strcmp(field, "archived") == 0) {

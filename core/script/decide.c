@@ -233,7 +233,11 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
     }
     decision_end(state);
     return (struct retention_verdict){
-        .keep_ms = call.keep_ms, .valid_until_ms = valid_until(state, valid_ms), .rule = decided};
+        .keep_ms = call.keep_ms,
+        .valid_until_ms = valid_until(state, valid_ms),
+        .rule = decided,
+        .rules = ruleset_retention(set),
+    };
 }
 
 /* --- admit ---------------------------------------------------------------------------------------
@@ -387,6 +391,15 @@ static void limit_soft(void *ctx, const struct labels *labels, const char *title
     events_put(book->events, &put);
 }
 
+static uint64_t retention_rules(void *ctx)
+{
+    struct ruleset *set = rulebook_take_rules(ctx);
+    uint64_t name = ruleset_retention(set);
+
+    ruleset_unref(set);
+    return name;
+}
+
 static uint64_t version(void *ctx)
 {
     return rulebook_version(ctx);
@@ -408,5 +421,6 @@ void decide_fill(struct policy *policy, struct rulebook *book)
                               .event_wanted = event_wanted,
                               .limit_soft = limit_soft,
                               .intake = declared_lend,
+                              .retention_rules = retention_rules,
                               .version = version};
 }

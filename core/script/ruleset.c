@@ -123,6 +123,29 @@ static int read_folder(const char *folder, bool optional, struct script_file **f
     return result;
 }
 
+static uint64_t hash_text(uint64_t hash, const void *text, size_t len)
+{
+    const uint8_t *bytes = text;
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return hash * UINT64_C(0x100000001b3); /* an end, too */
+}
+
+static uint64_t hash_files(uint64_t hash, const struct script_file *files, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        hash = hash_text(hash, files[i].name, strlen(files[i].name));
+        hash = hash_text(hash, files[i].source.data, files[i].source.len);
+    }
+    return hash;
+}
+
+uint64_t ruleset_retention(const struct ruleset *set)
+{
+    return set->hook_count[RULE_RETENTION] == 0 ? 0 : TIDE_MAX(set->source_hash, (uint64_t)1);
+}
+
 struct ruleset *ruleset_read(const char *folder, struct error *err)
 {
     struct ruleset *set = mem_zalloc(1, sizeof(*set));
@@ -148,6 +171,10 @@ struct ruleset *ruleset_read(const char *folder, struct error *err)
 
         name[strlen(name) - strlen(".lua")] = '\0';
     }
+    if (set != NULL)
+        set->source_hash =
+            hash_files(hash_files(UINT64_C(0xcbf29ce484222325), set->files, set->file_count),
+                       set->libraries, set->library_count);
     return set;
 }
 

@@ -77,6 +77,7 @@ struct script_file {
 struct ruleset {
     int references; /* atomic */
     uint64_t version;
+    uint64_t source_hash;      /* of all files, with their names */
     struct script_file *files; /* in order of name */
     size_t file_count;
     struct script_file *libraries;
@@ -102,6 +103,9 @@ struct ruleset *ruleset_ref(struct ruleset *set);
 void ruleset_unref(struct ruleset *set);
 /** NULL when lib/ has no such file. */
 const struct script_file *ruleset_library(const struct ruleset *set, const char *name);
+/** Names the set's retention: a hash of all sources, for a rule may use any; 0 without such rules.
+ */
+uint64_t ruleset_retention(const struct ruleset *set);
 /** The place of a rule in its set. */
 size_t ruleset_index(const struct ruleset *set, const struct rule *rule);
 

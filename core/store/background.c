@@ -21,7 +21,7 @@
 static uint64_t memory_now(struct store *store)
 {
     return slab_pool_bytes(&store->pool) + block_cache_bytes(&store->cache) +
-           label_table_bytes(&store->labels);
+           label_table_bytes(&store->labels) + gauge_read(&store->counters.verdict_bytes);
 }
 
 /* Persisted chunks of one stripe leave memory, all but those that are `keep`est. */

@@ -1,5 +1,5 @@
 /* duty.h - what retention decides for one series: one path for the pass (maintenance.c), which
- * acts on it, and for the plan (plan.c), which tells it. */
+ * acts on it, and for the plan (plan.c), which tells it. Under background_lock. */
 #ifndef TIDE_STORE_DUTY_H
 #define TIDE_STORE_DUTY_H
 
@@ -10,17 +10,22 @@
 #include "store/store.h"
 
 struct series;
+struct stripe;
 
 /* A series as it was under its stripe. */
 struct duty {
     uint64_t fp;
     uint32_t id;
-    struct labels *labels; /* owned reference; NULL: no policy is asked */
+    uint32_t generation;
+    struct labels *labels; /* owned reference; NULL: nobody is asked about it */
     int64_t first_ms;      /* TIDE_EARLIEST_MS: unknown */
     int64_t last_ms;
-    uint64_t chunks;
+    uint64_t chunks; /* complete ones; without those of the file if `uncounted` */
+    bool uncounted;  /* how many are in the file is not known */
     bool archived;
-    bool idle; /* archive it */
+    bool idle;                     /* archive it */
+    bool answered;                 /* by the rules in force, and that holds still: */
+    struct retention_verdict said; /* its rule lives until the policy's next version */
 };
 
 /* Those of one stripe. Zeroed is empty. */
@@ -33,6 +38,15 @@ struct duties {
 void duties_add(struct duties *duties, const struct duty *duty);
 void duties_destroy(struct duties *duties);
 
+/** The series as rules see it, without its labels; under its stripe. */
+struct duty duty_of(const struct store *store, const struct series *series);
+/** Before the series of a stripe are looked at: takes the time, forgets answers of older rules. */
+void duty_begin(struct store *store);
+/** Fetches what duty_of and duty_recall will read for the slots of a stripe behind `at`. */
+void duty_prefetch(const struct store *store, const struct stripe *stripe, uint32_t at);
+/** Fills `answered` and `said`, if the rules in force have spoken. Under its stripe. */
+void duty_recall(struct store *store, struct duty *duty);
+
 /* What is decided. */
 struct duty_verdict {
     int64_t keep_ms;  /* never RETENTION_DEFAULT */
@@ -41,17 +55,24 @@ struct duty_verdict {
     bool by_default;  /* nobody said anything: the configuration's retention */
     const char *rule; /* borrowed until the next verdict; NULL: the default, or a broken rule, for
                          which all is kept */
+    uint64_t rules;   /* rules and configuration that said so: retention_name */
 };
 
-/** Asks `policy` (NULL or one without retention: the default holds). Outside all stripes. */
-struct duty_verdict duty_decide(const struct store *store, const struct policy *policy,
+/** Asks `policy` (NULL or one without retention: the default holds), unless the duty knows what the
+ * one in force says. Outside all stripes. */
+struct duty_verdict duty_decide(struct store *store, const struct policy *policy,
                                 const struct duty *duty);
 
 /** What a rule may know of it. */
-struct series_view duty_view(const struct store *store, const struct duty *duty);
+struct series_view duty_view(struct store *store, const struct duty *duty);
 
 /** Whether a policy has a say in retention. */
 bool policy_decides(const struct policy *policy);
+
+/** Names rules (as in struct retention_verdict) together with the configuration; never 0. */
+uint64_t retention_name(const struct store *store, uint64_t rules);
+/** The name of what is in force now. */
+uint64_t retention_name_now(const struct store *store);
 
 /** Counts what retention_drop would take, by the same steps; changes nothing.
  * *dropped: zeroed `series`: nothing. -1 with err: IO, or CORRUPT (the file is damaged). */

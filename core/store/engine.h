@@ -71,6 +71,7 @@ struct store_counters {
     uint64_t checkpoint_ns;     /* that the last one took */
     uint64_t checkpoint_bytes;  /* size of the last one */
     uint64_t disk_low;          /* 1 while less space is free than there should be */
+    uint64_t verdict_bytes;     /* of answers of rules that are remembered */
     uint64_t rushed;            /* 1 while over 80 % of memory_target */
 };
 

@@ -18,6 +18,7 @@
 #include "store/clock_guard.h"
 #include "store/downsample.h"
 #include "store/engine.h"
+#include "store/verdicts.h"
 
 /* clock_guard.c. */
 struct clock_guard {
@@ -82,6 +83,10 @@ struct folder {
     struct audit_pass pass;
     struct audit_pass thin_pass;
     struct done_table done;
+    struct verdicts verdicts;
+    int64_t pass_now_ms; /* duty_begin: wall clock */
+    bool pass_asks;      /* there are rules of retention in force */
+    bool pass_thins;     /* there are rules of downsampling in force */
     int64_t trash_looked_mono_ns;
     int64_t disk_looked_mono_ns;
     int64_t disk_told_mono_ns;

@@ -11,27 +11,6 @@
 #include "store/duty.h"
 #include "store/folder.h"
 
-void duties_add(struct duties *duties, const struct duty *duty)
-{
-    if (duties->count == duties->cap) {
-        duties->cap = duties->cap != 0 ? duties->cap * 2 : 64;
-        duties->items = mem_realloc(duties->items, duties->cap * sizeof(*duties->items));
-    }
-    duties->items[duties->count++] = *duty;
-}
-
-void duties_destroy(struct duties *duties)
-{
-    for (size_t i = 0; i < duties->count; i++)
-        labels_unref(duties->items[i].labels);
-    mem_free(duties->items);
-}
-
-bool policy_decides(const struct policy *policy)
-{
-    return policy != NULL && policy->retention_of != NULL;
-}
-
 static uint32_t timeout_s(const struct store *store)
 {
     return (uint32_t)TIDE_MIN(store->options.head_chunk_timeout_ms / 1000, (int64_t)INT32_MAX);
@@ -52,81 +31,34 @@ static void close_idle_head(struct store *store, struct series *series)
 }
 
 /* Under its stripe: closes an idle head; notes whether the series may be archived or too old. */
-static void look_at(struct store *store, struct series *series, int64_t before_ms, uint32_t now_s,
+static void look_at(struct store *store, struct series *series, uint32_t now_s,
                     struct duties *duties)
 {
-    struct duty duty = {
-        .fp = series->fp,
-        .id = series->id,
-        .first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
-        .last_ms = series->last_ms,
-        .archived = series->archived,
-    };
+    struct duty duty;
+    bool quiet = false;
 
     if (!series->has_samples || series->busy)
         return;
     if (!series->archived) {
-        bool quiet = now_s - series->arrival_s > timeout_s(store);
-
+        quiet = now_s - series->arrival_s > timeout_s(store);
         counter_add(&store->counters.maintained_memory, 1);
         if (quiet) {
             edits_fold(store, series);
             close_idle_head(store, series);
         }
-        duty.idle = quiet && !series_has_head(series) && series->persisted == series->chunk_count &&
-                    series->file_chunks != 0 && series->edits == NULL;
-        duty.chunks = series->chunk_count + (uint64_t)TIDE_MAX(series->file_chunks, 0);
     } else {
         counter_add(&store->counters.maintained_archive, 1);
     }
-    if (!duty.idle && duty.first_ms >= before_ms && !policy_decides(store->options.policy))
+    duty = duty_of(store, series);
+    duty.idle = quiet && !series_has_head(series) && series->persisted == series->chunk_count &&
+                series->file_chunks != 0 && series->edits == NULL;
+    duty_recall(store, &duty);
+    if (duty.answered && !duty.idle && !store->folder->pass_thins &&
+        !duty_decide(store, store->options.policy, &duty).due)
         return;
-    if (policy_decides(store->options.policy))
+    if (!duty.answered || store->folder->pass_thins)
         duty.labels = series_labels_locked(store, series);
     duties_add(duties, &duty);
-}
-
-/* Earliest time that is kept, and nothing for ever. */
-static int64_t keep_from(const struct store *store, int64_t keep_ms)
-{
-    int64_t before_ms;
-
-    if (keep_ms == RETENTION_FOREVER ||
-        __builtin_sub_overflow(clock_wall_ms(store->clock), keep_ms, &before_ms))
-        return TIDE_EARLIEST_MS;
-    return before_ms;
-}
-
-struct series_view duty_view(const struct store *store, const struct duty *duty)
-{
-    return (struct series_view){
-        .labels = duty->labels,
-        .fp = duty->fp,
-        .first_ms = duty->first_ms,
-        .last_ms = duty->last_ms,
-        .chunks = duty->chunks,
-        .bytes = duty->chunks * SERIES_RECORD_BYTES,
-        .archived = duty->archived,
-        .uses = &store->use,
-        .id = duty->id,
-    };
-}
-
-struct duty_verdict duty_decide(const struct store *store, const struct policy *policy,
-                                const struct duty *duty)
-{
-    struct series_view view = duty_view(store, duty);
-    struct retention_verdict answer = {.keep_ms = RETENTION_DEFAULT};
-    struct duty_verdict verdict = {0};
-
-    if (policy_decides(policy))
-        answer = policy->retention_of(policy->ctx, &view);
-    verdict.by_default = answer.keep_ms == RETENTION_DEFAULT;
-    verdict.keep_ms = verdict.by_default ? store->options.retention_ms : answer.keep_ms;
-    verdict.rule = verdict.by_default ? NULL : answer.rule;
-    verdict.from_ms = keep_from(store, verdict.keep_ms);
-    verdict.due = duty->first_ms < verdict.from_ms;
-    return verdict;
 }
 
 /* --- archiving
@@ -222,34 +154,43 @@ static int note_idle(struct store *store, const struct duties *duties, struct er
     return 0;
 }
 
+static int do_duty(struct store *store, const struct duty *duty, bool held, struct error *err)
+{
+    struct duty_verdict verdict = duty_decide(store, store->options.policy, duty);
+    int64_t begin_ns;
+    int result = 0;
+
+    if (!verdict.due)
+        return 0;
+    begin_ns = clock_mono_ns(clock_system());
+    if (held)
+        counter_add(&store->counters.drops_held, 1);
+    else
+        result = retention_drop(store, duty->fp, verdict.from_ms,
+                                verdict.rule != NULL ? verdict.rule : "storage.retention", err);
+    store_observe(&store->maintain_seconds[duty->archived],
+                  (double)(clock_mono_ns(clock_system()) - begin_ns) / 1e9);
+    return result;
+}
+
 int maintain_stripe(struct store *store, uint32_t index, struct error *err)
 {
     struct stripe *stripe = &store->map.stripes[index];
     uint32_t now_s = store_now_s(store);
-    int64_t before_ms = keep_from(store, store->options.retention_ms);
     bool held = clock_guard_holds(store, false);
     struct duties duties = {0};
     int result = 0;
 
+    duty_begin(store);
     lock_acquire(&stripe->stripe_lock);
     for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
+        duty_prefetch(store, stripe, i);
         if (stripe->slots[i] != NULL)
-            look_at(store, stripe->slots[i], before_ms, now_s, &duties);
+            look_at(store, stripe->slots[i], now_s, &duties);
     }
     lock_release(&stripe->stripe_lock);
-    for (size_t i = 0; i < duties.count && result == 0; i++) {
-        const struct duty *duty = &duties.items[i];
-        int64_t begin_ns = clock_mono_ns(clock_system());
-        struct duty_verdict verdict = duty_decide(store, store->options.policy, duty);
-
-        if (verdict.due && held)
-            counter_add(&store->counters.drops_held, 1);
-        else if (verdict.due)
-            result = retention_drop(store, duty->fp, verdict.from_ms,
-                                    verdict.rule != NULL ? verdict.rule : "storage.retention", err);
-        store_observe(&store->maintain_seconds[duty->archived],
-                      (double)(clock_mono_ns(clock_system()) - begin_ns) / 1e9);
-    }
+    for (size_t i = 0; i < duties.count && result == 0; i++)
+        result = do_duty(store, &duties.items[i], held, err);
     if (result == 0)
         result = downsample_stripe(store, &duties, held, err);
     if (result == 0)

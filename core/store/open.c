@@ -36,6 +36,7 @@ static void folder_free(struct store *store)
     mem_free(folder->unarchived);
     done_table_destroy(&folder->done);
     mem_free(folder->gone.fps);
+    verdicts_destroy(&folder->verdicts);
     lock_destroy(&folder->unarchived_lock);
     lock_destroy(&folder->wake_lock);
     lock_destroy(&folder->guard.guard_lock);

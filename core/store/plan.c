@@ -16,37 +16,32 @@ struct planning {
     struct store_plan *plan;
 };
 
-/* Chunks as the pass counts them: it closes the head of a quiet series first. */
-static uint64_t chunks_of(const struct store *store, const struct series *series)
+/* The pass closes the head of a quiet series first, which makes one more chunk. */
+static bool closes_head(const struct store *store, const struct series *series)
 {
     uint32_t quiet_s = store_now_s(store) - series->arrival_s;
-    bool closes = (int64_t)quiet_s > store->options.head_chunk_timeout_ms / 1000;
 
-    return series->chunk_count + (closes && series_has_head(series) ? 1 : 0) +
-           (uint64_t)TIDE_MAX(series->file_chunks, 0);
+    return series_has_head(series) &&
+           (int64_t)quiet_s > store->options.head_chunk_timeout_ms / 1000;
 }
 
 /* Under its stripe; as look_at of maintenance.c, but it touches nothing. */
 static void note(struct planning *planning, const struct series *series, struct duties *duties)
 {
     const struct plan_request *request = planning->request;
-    struct duty duty = {
-        .fp = series->fp,
-        .id = series->id,
-        .first_ms = series->first_known ? series->first_ms : TIDE_EARLIEST_MS,
-        .last_ms = series->last_ms,
-        .archived = series->archived,
-    };
+    struct duty duty;
 
     if (!series->has_samples || series->busy)
         return;
+    duty = duty_of(planning->store, series);
     duty.labels = series_labels_locked(planning->store, series);
     if (!matchers_accept(request->matchers, request->matcher_count, duty.labels)) {
         labels_unref(duty.labels);
         return;
     }
-    if (!series->archived)
-        duty.chunks = chunks_of(planning->store, series);
+    duty.chunks += !series->archived && closes_head(planning->store, series);
+    if (planning->policy == planning->store->options.policy)
+        duty_recall(planning->store, &duty);
     duties_add(duties, &duty);
 }
 
@@ -152,6 +147,7 @@ static int plan_stripe(struct planning *planning, struct stripe *stripe, struct 
     struct duties duties = {0};
     int result = 0;
 
+    duty_begin(planning->store);
     lock_acquire(&stripe->stripe_lock);
     for (uint32_t i = 0; stripe->slots != NULL && i <= stripe->mask; i++) {
         if (stripe->slots[i] != NULL)

@@ -37,11 +37,15 @@ struct series_view {
     uint64_t fp;
     int64_t first_ms; /* oldest stored sample, may be too old; TIDE_EARLIEST_MS: unknown */
     int64_t last_ms;  /* newest stored sample */
-    uint64_t chunks;  /* in memory and on disk */
-    uint64_t bytes;   /* that the series takes on disk */
+    uint64_t chunks;  /* in memory and on disk, but for those that count_file counts */
+    uint64_t bytes;   /* that these take on disk */
     bool archived;
     const struct use_table *uses; /* with `id`, for series_view_use; NULL: its use is unknown */
     uint32_t id;
+    /* Of a series whose file nobody looked at yet: asked when a rule wants to know, for it costs a
+     * look at the file's size. NULL: `chunks` has all. */
+    uint64_t (*count_file)(void *count_ctx, uint64_t fp);
+    void *count_ctx;
 };
 
 /** How it is used; looked up at each call. */
@@ -52,6 +56,7 @@ struct retention_verdict {
     int64_t valid_until_ms; /* wall clock; ask again then. TIDE_LATEST_MS: never changes */
     const char *rule;       /* who said so, for the audit; borrowed until the thread's next
                                question; NULL: nobody, the default holds */
+    uint64_t rules;         /* names the rules that were asked: as retention_rules */
 };
 
 /* What the samples of a window become (reduce.h). Those but the first two are put at the window's
@@ -170,6 +175,10 @@ struct policy {
     /* What is declared for the way in (intake.h), into a zeroed struct; asked when the store opens
      * and after each rise of the version. What it lends stays until its `release` was called. */
     void (*intake)(void *ctx, struct intake_rules *rules);
+
+    /* Names the rules of retention in force: of the same scripts the same, over restarts and
+     * reloads; 0: there are none. */
+    uint64_t (*retention_rules)(void *ctx);
 
     /* Rises with each reload of the scripts: cached answers of older versions are asked again. */
     uint64_t (*version)(void *ctx);

@@ -19,7 +19,8 @@ void store_stats_get(struct store *store, struct store_stats *stats)
         .open_heads = gauge_read(&counters->open_heads),
         .chunks_to_persist = gauge_read(&counters->chunks_to_persist),
         .samples_appended = counter_get(&counters->ingested),
-        .series_bytes = series_map_bytes(&store->map) + use_table_bytes(&store->use),
+        .series_bytes = series_map_bytes(&store->map) + use_table_bytes(&store->use) +
+                        gauge_read(&counters->verdict_bytes),
         .chunk_bytes = slab_pool_bytes(&store->pool),
         .label_bytes = label_table_bytes(&store->labels),
         .cache_bytes = block_cache_bytes(&store->cache),

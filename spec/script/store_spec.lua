@@ -1,5 +1,6 @@
 -- Rules on a real store: what they decide happens to real samples.
 local ffi = require "ffi"
+local lfs = require "lfs"
 local engine = require "spec.unit.store.engine"
 local rules = require "spec.support.rules"
 
@@ -122,6 +123,65 @@ describe("rules on a store", function()
       tide.admit("broken", function(s) s.labels.team = nil error("no") end)]] }
     assert.equal(1, (store:push { { series "web", { START, 1 } } }))
     assert.same({ '{__name__="m", team="web"}' }, store:names { { "__name__", "=", "m" } })
+    assert.is_true(store:close())
+  end)
+
+  it("see how many chunks and bytes a series has, also one that is in its file only", function()
+    local store, book, scripts = open { ["a.lua"] = "" }
+    local function size(team)
+      local found
+      store:each({ { "team", "=", team } }, nil, nil, function(one)
+        local hex = ffi.new("char[17]")
+        engine.C.fingerprint_format(hex, one.fp)
+        found = lfs.attributes(folders[#folders] .. "/" ..
+          ffi.string(hex):gsub("^(..)", "%1/") .. ".db", "size")
+      end)
+      return found
+    end
+    push_history(store, "lab", "web")
+    maintain(store)
+    store:advance(2 * HOUR) -- the heads are closed, written, and the series archived
+    for _ = 1, 2 do maintain(store) end
+    assert.equal(2, tonumber(store:stats().series_archived))
+    local bytes = size "lab"
+    assert.is_true(bytes > 1041)
+    local text = [[
+      tide.retention("exact", function(s)
+        if s.archived and s.chunks == %d and s.bytes == %d then return "1h" end
+      end)]]
+    for _, wrong in ipairs { 1, 0 } do
+      rules.write(scripts, { ["a.lua"] = text:format(bytes / 1041 + wrong, bytes) })
+      assert.is_true(rules.reload(book))
+      maintain(store)
+      assert.equal(wrong == 1 and bytes or nil, size "lab")
+    end
+    assert.is_true(store:close())
+  end)
+
+  it("are asked once, and again when their answer is over or the scripts change", function()
+    local store, book, scripts = open { ["a.lua"] = [[
+      tide.retention("labels", { match = '{team="lab"}', keep = function() return "9d" end })
+      tide.retention("short", { match = '{team="web"}', keep = function() return "9d", "10m" end })
+    ]] }
+    push_history(store, "lab", "web")
+    rules.advance(10 * HOUR)
+    local function calls()
+      local list = rules.rules(book)
+      return { list[1].calls, list[2].calls }
+    end
+    for _ = 1, 3 do maintain(store) end
+    assert.same({ 1, 1 }, calls())
+    store:advance(HOUR / 12)
+    maintain(store)
+    assert.same({ 1, 1 }, calls())
+    rules.advance(HOUR / 6)
+    store:advance(HOUR / 12)
+    maintain(store)
+    assert.same({ 1, 2 }, calls())
+    rules.write(scripts, { ["b.lua"] = "" })
+    assert.is_true(rules.reload(book))
+    for _ = 1, 2 do maintain(store) end
+    assert.same({ 2, 3 }, calls())
     assert.is_true(store:close())
   end)
 

@@ -85,6 +85,21 @@ return {
     -- disk_low = 0,
   },
 
+  -- What keeps a mistake in rules or configuration from deleting.
+  retention = {
+    -- A pass that would drop more than this share of all chunks, beyond what time alone makes too
+    -- old, is held until it is confirmed. 1: none is.
+    -- (number, 0 to 1)
+    -- hold_share = 0.2,
+    -- One that would drop less than this is not held, whatever its share.
+    -- (size, 0 to 64TiB)
+    -- hold_least = "16MiB",
+    -- Series that were brought back from what a pass of retention dropped are left alone by it for
+    -- so long, or until the rules change.
+    -- (duration, 1s to 1000y, or "forever")
+    -- undelete_hold = "1w",
+  },
+
   -- Where deleted samples wait, so that a delete can be undone.
   trash = {
     -- So long a delete can be undone; then its samples are gone for good.

@@ -221,6 +221,9 @@ static void fill_store_options(struct store_options *options, const struct confi
     options->min_free_bytes = (uint64_t)config->storage.min_free_bytes;
     options->clock_slack_ms = config->storage.clock_slack_ms;
     options->disk_low_bytes = (uint64_t)config->storage.disk_low_bytes;
+    options->hold_share = config->retention.hold_share;
+    options->hold_least_bytes = (uint64_t)config->retention.hold_least_bytes;
+    options->undelete_hold_ms = config->retention.undelete_hold_ms;
     options->trash_ttl_ms = config->trash.ttl_ms;
     options->wal_sync = (int)config->wal.sync;
     options->wal_interval_ms = config->wal.interval_ms;

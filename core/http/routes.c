@@ -87,7 +87,7 @@ static const struct http_route routes[] = {
      NULL},
     {"/api/v1/admin/tsdb/plan",     POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_plan, NULL},
     {"/api/v1/admin/tsdb/confirm",  POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_confirm, NULL},
-    {"/api/v1/admin/tsdb/confirm",  GET,        HTTP_ROLE_ADMIN,  0,      route_clock, NULL},
+    {"/api/v1/admin/tsdb/confirm",  GET,        HTTP_ROLE_ADMIN,  0,      route_holds, NULL},
     {"/api/v1/admin/tsdb/chunks",   GET,        HTTP_ROLE_ADMIN,  POOL,   route_chunks, NULL},
     {"/api/v1/admin/tsdb/quarantined", GET,     HTTP_ROLE_ADMIN,  POOL,   route_quarantined, NULL},
     {"/api/v1/admin/console",       POST,       HTTP_ROLE_ADMIN,  POOL,   route_console, NULL},

@@ -11,6 +11,7 @@
 #include "http/tenant.h"
 #include "store/clock_guard.h"
 #include "store/delete.h"
+#include "store/pass_guard.h"
 #include "store/trash.h"
 #include "wire/result_json.h"
 
@@ -188,7 +189,11 @@ static void put_trash(struct store *store, const struct removal *removal, struct
 {
     int64_t expires_ms = store_trash_expires(store, removal);
 
-    removal_put_json(out, removal->interrupted ? "interrupted" : "delete", removal);
+    removal_put_json(out,
+                     removal->interrupted ? "interrupted"
+                     : removal->by_pass   ? "retention"
+                                          : "delete",
+                     removal);
     out->len--; /* into the object */
     if (expires_ms == TIDE_LATEST_MS)
         buf_puts(out, ",\"expires_ms\":null}");
@@ -253,8 +258,8 @@ void route_clean_tombstones(struct http_request *request, struct http_reply *rep
         done(reply, store_merge(store_of(request), &err), &err);
 }
 
-/* --- the clock
- * -------------------------------------------------------------------------------------- */
+/* --- what is held
+ * ----------------------------------------------------------------------------------- */
 
 static void put_ms(struct buf *out, const char *name, int64_t ms, int64_t none)
 {
@@ -264,7 +269,43 @@ static void put_ms(struct buf *out, const char *name, int64_t ms, int64_t none)
         buf_printf(out, ",\"%s\":%" PRId64, name, ms);
 }
 
-void route_clock(struct http_request *request, struct http_reply *reply)
+static void put_clock_hold(struct buf *out, const struct store_clock *clock)
+{
+    buf_printf(out, "{\"id\":\"" CLOCK_HOLD_ID "\",\"kind\":\"clock\",\"why\":\"%s\"",
+               clock_doubt_name(clock->doubt));
+    put_ms(out, "since_ms", clock->since_ms, 0);
+    buf_putc(out, '}');
+}
+
+static void put_pass_hold(struct buf *out, const struct store_hold *hold)
+{
+    buf_printf(out,
+               "{\"id\":\"%s\",\"kind\":\"retention\",\"since_ms\":%" PRId64
+               ",\"rules\":\"%016" PRIx64 "\",\"series\":%" PRIu64 ",\"chunks\":%" PRIu64
+               ",\"bytes\":%" PRIu64 ",\"all_chunks\":%" PRIu64,
+               hold->id, hold->since_ms, hold->rules, hold->series, hold->chunks, hold->bytes,
+               hold->all_chunks);
+    put_ms(out, "first_ms", hold->first_ms, hold->first_ms > hold->last_ms ? hold->first_ms : 0);
+    put_ms(out, "last_ms", hold->last_ms, hold->first_ms > hold->last_ms ? hold->last_ms : 0);
+    buf_putc(out, '}');
+}
+
+static void put_holds(struct store *store, const struct store_clock *clock, struct buf *out)
+{
+    struct store_hold hold;
+
+    store_hold_get(store, &hold);
+    buf_puts(out, ",\"holds\":[");
+    if (clock->doubt != CLOCK_TRUSTED)
+        put_clock_hold(out, clock);
+    if (clock->doubt != CLOCK_TRUSTED && hold.id[0] != '\0')
+        buf_putc(out, ',');
+    if (hold.id[0] != '\0')
+        put_pass_hold(out, &hold);
+    buf_putc(out, ']');
+}
+
+void route_holds(struct http_request *request, struct http_reply *reply)
 {
     struct store_clock clock;
 
@@ -277,7 +318,21 @@ void route_clock(struct http_request *request, struct http_reply *reply)
     put_ms(&reply->body, "newest_sample_ms", clock.newest_ms, TIDE_EARLIEST_MS);
     put_ms(&reply->body, "confirmed_ms", clock.confirmed_ms, TIDE_EARLIEST_MS);
     put_ms(&reply->body, "slack_ms", clock.slack_ms, CLOCK_SLACK_OFF);
+    put_holds(store_of(request), &clock, &reply->body);
     buf_puts(&reply->body, "}}");
+}
+
+static int confirm(struct http_request *request, const char *by, struct error *err)
+{
+    struct params params;
+    struct http_text id;
+
+    if (request_params(request, &params, err) != 0)
+        return -1;
+    id = params_get(&params, "id");
+    if (id.len == 0 || strcmp(id.at, CLOCK_HOLD_ID) == 0)
+        return store_clock_confirm(store_of(request), by, err);
+    return store_hold_confirm(store_of(request), id.at, by, err);
 }
 
 void route_confirm(struct http_request *request, struct http_reply *reply)
@@ -287,8 +342,8 @@ void route_confirm(struct http_request *request, struct http_reply *reply)
 
     if (!may_all(request, reply))
         return;
-    if (store_clock_confirm(store_of(request), asker(request, by), &err) != 0)
+    if (confirm(request, asker(request, by), &err) != 0)
         http_reply_failure(reply, &err);
     else
-        route_clock(request, reply);
+        route_holds(request, reply);
 }

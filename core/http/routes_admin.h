@@ -41,8 +41,9 @@ void route_console(struct http_request *request, struct http_reply *reply);
 void route_console_complete(struct http_request *request, struct http_reply *reply);
 void route_console_close(struct http_request *request, struct http_reply *reply);
 
-/* GET: whether the clock is doubted. POST: it is right, deletions by age go on. */
-void route_clock(struct http_request *request, struct http_reply *reply);
+/* GET: what is held, for the clock is doubted or a pass would drop too much. POST with its id: that
+ * is right and goes on; without one, the clock is right. */
+void route_holds(struct http_request *request, struct http_reply *reply);
 void route_confirm(struct http_request *request, struct http_reply *reply);
 
 #endif

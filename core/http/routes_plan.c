@@ -64,7 +64,7 @@ static void put_explained(struct buf *out, const struct plan_explained *one)
     put_decider(out, one->kind, one->title);
     put_time(out, "keep_ms", one->keep_ms, one->keep_ms == RETENTION_FOREVER);
     put_time(out, "from_ms", one->from_ms, one->from_ms == TIDE_EARLIEST_MS);
-    buf_printf(out, ",\"chunks\":%" PRIu64 "}", one->chunks);
+    buf_printf(out, ",\"chunks\":%" PRIu64 "}", one->removed.chunks);
 }
 
 static void put_json(struct buf *out, const struct store_plan *plan)
@@ -182,7 +182,7 @@ static void print_explained(struct buf *out, const struct plan_explained *one)
     }
     buf_puts(out, "samples since ");
     print_time(out, one->from_ms);
-    buf_printf(out, "; %" PRIu64 " chunks would go\n", one->chunks);
+    buf_printf(out, "; %" PRIu64 " chunks would go\n", one->removed.chunks);
 }
 
 static void print_plan(struct buf *out, const struct store_plan *plan, bool explains)

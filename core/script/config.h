@@ -81,6 +81,12 @@ struct config_storage {
     int64_t clock_slack_ms; /* CONFIG_FOREVER_MS: the clock is never doubted */
 };
 
+struct config_retention {
+    double hold_share;
+    int64_t hold_least_bytes;
+    int64_t undelete_hold_ms; /* CONFIG_FOREVER_MS: until the rules change */
+};
+
 struct config_trash {
     int64_t ttl_ms; /* CONFIG_FOREVER_MS: nothing goes by itself */
 };
@@ -178,6 +184,7 @@ struct config {
     int64_t log_slow_request_ms;
     int64_t log_requests_per_second;
     struct config_storage storage;
+    struct config_retention retention;
     struct config_trash trash;
     struct config_wal wal;
     struct config_query query;

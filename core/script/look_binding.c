@@ -265,7 +265,7 @@ static void push_explained(lua_State *L, const struct plan_explained *one)
     if (one->keep_ms != RETENTION_FOREVER)
         set_number(L, "keep", (double)one->keep_ms / 1000);
     set_time(L, "since", one->from_ms);
-    set_number(L, "chunks", (double)one->chunks);
+    set_number(L, "chunks", (double)one->removed.chunks);
 }
 
 static void push_plan(lua_State *L, const struct store_plan *plan)
@@ -273,6 +273,8 @@ static void push_plan(lua_State *L, const struct store_plan *plan)
     lua_createtable(L, 0, 6);
     set_time(L, "time", plan->time_ms);
     set_flag(L, "held", plan->held);
+    set_flag(L, "waits", plan->waits);
+    set_flag(L, "first", plan->first);
     set_number(L, "series", (double)plan->series);
     set_number(L, "damaged", (double)plan->damaged);
     lua_createtable(L, (int)plan->rule_count, 0);

@@ -14,6 +14,8 @@
 #include "script/rulebook.h"
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
+#include "store/clock_guard.h"
+#include "store/pass_guard.h"
 #include "store/store.h"
 
 /* How soon a cancel ends a sleep. */
@@ -197,6 +199,83 @@ static int operate_checkpoint(lua_State *L)
     return run_store(L, "checkpoint", store_checkpoint);
 }
 
+/* --- holds -------------------------------------------------------------------------------------
+ */
+
+static void set_text(lua_State *L, const char *name, const char *text)
+{
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+static void push_clock_hold(lua_State *L, const struct store_clock *clock)
+{
+    lua_createtable(L, 0, 4);
+    set_text(L, "id", CLOCK_HOLD_ID);
+    set_text(L, "kind", "clock");
+    set_text(L, "why", clock_doubt_name(clock->doubt));
+    set_number(L, "since", (double)clock->since_ms / 1000);
+}
+
+static void push_pass_hold(lua_State *L, const struct store_hold *hold)
+{
+    lua_createtable(L, 0, 9);
+    set_text(L, "id", hold->id);
+    set_text(L, "kind", "retention");
+    set_number(L, "since", (double)hold->since_ms / 1000);
+    set_number(L, "series", (double)hold->series);
+    set_number(L, "chunks", (double)hold->chunks);
+    set_number(L, "bytes", (double)hold->bytes);
+    set_number(L, "all_chunks", (double)hold->all_chunks);
+    if (hold->first_ms <= hold->last_ms) {
+        set_number(L, "first", (double)hold->first_ms / 1000);
+        set_number(L, "last", (double)hold->last_ms / 1000);
+    }
+}
+
+/* holds(): a list of tables */
+static int operate_holds(lua_State *L)
+{
+    struct actor *actor = operator_raises(L);
+    struct store_clock clock;
+    struct store_hold hold;
+    int count = 0;
+
+    if (actor->host.store == NULL)
+        return luaL_error(L, "the store is not open");
+    store_clock_get(actor->host.store, &clock);
+    store_hold_get(actor->host.store, &hold);
+    lua_createtable(L, 2, 0);
+    if (clock.doubt != CLOCK_TRUSTED) {
+        push_clock_hold(L, &clock);
+        lua_rawseti(L, -2, ++count);
+    }
+    if (hold.id[0] != '\0') {
+        push_pass_hold(L, &hold);
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
+}
+
+/* confirm(id) */
+static int operate_confirm(lua_State *L)
+{
+    struct actor *actor = operator_raises(L);
+    const char *id = luaL_checkstring(L, 1);
+    struct error err;
+    int result;
+
+    act_allow_raises(L, actor, "confirm");
+    if (actor->host.store == NULL)
+        return luaL_error(L, "the store is not open");
+    result = strcmp(id, CLOCK_HOLD_ID) == 0
+                 ? store_clock_confirm(actor->host.store, actor->user, &err)
+                 : store_hold_confirm(actor->host.store, id, actor->user, &err);
+    if (result != 0)
+        return luaL_error(L, "confirm: %s", err.text);
+    return 0;
+}
+
 /* top(what, limit): a list of { text, count } */
 static int operate_top(lua_State *L)
 {
@@ -257,6 +336,7 @@ void operate_open_raises(lua_State *L)
         {"maintain", operate_maintain},     {"persist", operate_persist},
         {"checkpoint", operate_checkpoint}, {"top", operate_top},
         {"log_level", operate_log_level},   {"sleep", operate_sleep},
+        {"holds", operate_holds},           {"confirm", operate_confirm},
     };
 
     for (size_t i = 0; i < TIDE_COUNT(functions); i++) {

@@ -53,7 +53,10 @@ void removal_put_json(struct buf *out, const char *action, const struct removal 
                ",\"to_ms\":%" PRId64 ",\"by\":\"",
                removal->first_ms, removal->last_ms, removal->from_ms, removal->to_ms);
     put_text(out, removal->by);
-    buf_puts(out, "\"}");
+    buf_putc(out, '"');
+    if (removal->rules != 0)
+        buf_printf(out, ",\"rules\":\"%016" PRIx64 "\"", removal->rules);
+    buf_putc(out, '}');
 }
 
 bool removal_parse_json(const char *text, struct removal *removal)
@@ -80,6 +83,10 @@ bool removal_parse_json(const char *text, struct removal *removal)
         removal->by[len++] = *at;
     }
     removal->by[len] = '\0';
+    removal->by_pass = strstr(text, "\"action\":\"retention\"") != NULL;
+    at = strstr(at, "\",\"rules\":\"");
+    if (at != NULL)
+        sscanf(at, "\",\"rules\":\"%" SCNx64, &removal->rules);
     return true;
 }
 
@@ -142,51 +149,70 @@ void audit_write(struct store *store, const char *action, const struct removal *
 /* --- passes
  * ----------------------------------------------------------------------------------------- */
 
-static struct removal *find_rule(struct audit_pass *pass, const char *by)
+static bool is_of(const struct removal *line, const struct removal *dropped)
 {
+    return line->rules == dropped->rules && strcmp(line->id, dropped->id) == 0 &&
+           strcmp(line->by, dropped->by) == 0;
+}
+
+/* The line of a rule; the last one takes what finds no room. */
+static struct removal *find_rule(struct audit_pass *pass, const struct removal *dropped)
+{
+    struct removal *line;
+
     for (size_t i = 0; i < pass->count; i++) {
-        if (strncmp(pass->rules[i].by, by, sizeof(pass->rules[i].by) - 1) == 0)
+        if (is_of(&pass->rules[i], dropped))
             return &pass->rules[i];
     }
     if (pass->count == AUDIT_RULES)
         return &pass->rules[AUDIT_RULES - 1];
-    pass->rules[pass->count] = (struct removal){
+    line = &pass->rules[pass->count++];
+    *line = (struct removal){
         .from_ms = TIDE_EARLIEST_MS,
         .first_ms = TIDE_LATEST_MS,
         .last_ms = TIDE_EARLIEST_MS,
         .to_ms = TIDE_EARLIEST_MS,
+        .rules = dropped->rules,
     };
-    snprintf(pass->rules[pass->count].by, REMOVAL_BY_BYTES, "%s",
-             pass->count == AUDIT_RULES - 1 ? "other rules" : by);
-    return &pass->rules[pass->count++];
+    memcpy(line->id, dropped->id, sizeof(line->id));
+    snprintf(line->by, sizeof(line->by), "%s",
+             pass->count == AUDIT_RULES ? "other rules" : dropped->by);
+    return line;
 }
 
-static void pass_add(struct store *store, struct audit_pass *pass, const char *by,
-                     const struct removal *dropped)
+void removal_add(struct removal *sum, const struct removal *dropped)
 {
-    struct removal *rule;
+    sum->series += dropped->series;
+    sum->series_gone += dropped->series_gone;
+    sum->chunks += dropped->chunks;
+    sum->samples += dropped->samples;
+    sum->bytes += dropped->bytes;
+    sum->first_ms = TIDE_MIN(sum->first_ms, dropped->first_ms);
+    sum->last_ms = TIDE_MAX(sum->last_ms, dropped->last_ms);
+}
+
+static void pass_add(struct store *store, struct audit_pass *pass, const struct removal *dropped)
+{
+    struct removal *line;
 
     if (pass->count == 0)
         pass->began_mono_ns = clock_mono_ns(store->clock);
-    rule = find_rule(pass, by);
-    rule->series += dropped->series;
-    rule->series_gone += dropped->series_gone;
-    rule->chunks += dropped->chunks;
-    rule->samples += dropped->samples;
-    rule->bytes += dropped->bytes;
-    rule->first_ms = TIDE_MIN(rule->first_ms, dropped->first_ms);
-    rule->last_ms = TIDE_MAX(rule->last_ms, dropped->last_ms);
-    rule->to_ms = TIDE_MAX(rule->to_ms, dropped->to_ms);
+    line = find_rule(pass, dropped);
+    removal_add(line, dropped);
+    line->to_ms = TIDE_MAX(line->to_ms, dropped->to_ms);
 }
 
-void audit_pass_add(struct store *store, const char *by, const struct removal *dropped)
+void audit_pass_add(struct store *store, const struct removal *dropped)
 {
-    pass_add(store, &store->folder->pass, by, dropped);
+    pass_add(store, &store->folder->pass, dropped);
 }
 
 void audit_thin_add(struct store *store, const char *by, const struct removal *removed)
 {
-    pass_add(store, &store->folder->thin_pass, by, removed);
+    struct removal named = *removed;
+
+    snprintf(named.by, sizeof(named.by), "%s", by);
+    pass_add(store, &store->folder->thin_pass, &named);
 }
 
 static void pass_flush(struct store *store, struct audit_pass *pass, const char *action, bool now)

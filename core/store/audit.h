@@ -31,6 +31,8 @@ struct removal {
     uint64_t chunks;      /* that held some of it, in files or in memory */
     uint64_t samples;
     uint64_t bytes;   /* these chunks take as records of series files */
+    uint64_t rules;   /* of retention: names rules and configuration; 0: none */
+    bool by_pass;     /* in the trash: a pass of retention dropped it, no delete */
     bool interrupted; /* in a list: a crash came between the copy and the end of the delete */
 };
 
@@ -38,10 +40,12 @@ struct store;
 
 /** {"time":...,"action":"delete",...} without a line end. `action` is plain text. */
 void removal_put_json(struct buf *out, const char *action, const struct removal *removal);
+/** Adds counts, and widens the times of the samples. */
+void removal_add(struct removal *sum, const struct removal *dropped);
 /** Reads what removal_put_json wrote (its numbers and `by`); false: it is not that. */
 bool removal_parse_json(const char *text, struct removal *removal);
-/** Adds a line. `action`: "delete", "undelete", "expire", "retention", "damage", "downsample",
- * "disk_pressure". */
+/** Adds a line. `action`: "delete", "undelete", "expire", "retention", "confirm", "damage",
+ * "downsample", "disk_pressure". */
 void audit_write(struct store *store, const char *action, const struct removal *removal);
 
 /* --- passes of maintenance: one line for each rule, not for each chunk
@@ -57,8 +61,8 @@ struct audit_pass {
     int64_t began_mono_ns;
 };
 
-/** Adds chunks that a rule dropped. */
-void audit_pass_add(struct store *store, const char *by, const struct removal *dropped);
+/** Adds chunks that a rule dropped: `by`, `rules` and `id` (of the trash) say where. */
+void audit_pass_add(struct store *store, const struct removal *dropped);
 /** The same for samples that a rule thinned out. */
 void audit_thin_add(struct store *store, const char *by, const struct removal *removed);
 /** Writes the lines of what was gathered, if `now` or for an hour. */

@@ -3,7 +3,7 @@
  * Everything here runs under background_lock, one piece at a time, on the maintenance thread or on
  * that of a caller of store_tick and its like. */
 #include "base/logger.h"
-#include "store/folder.h"
+#include "store/pass_parts.h"
 #include "store/pressure.h"
 #include "store/store_log.h"
 #include "store/trash_parts.h"
@@ -11,6 +11,8 @@
 
 #define SWEEP_MAX_NS ((int64_t)6 * 3600 * 1000000000)
 #define CACHE_ENTRY_AGE_S 3600
+/* Of a survey, in each tick: a whole one within half a minute. */
+#define SURVEY_STRIPES 64
 #define TICK_NS ((int64_t)250 * 1000 * 1000)
 #define RUSHED_ENTER 80 /* percent of memory_target */
 #define RUSHED_FULL 100
@@ -86,10 +88,15 @@ static int maintain_due(struct store *store, struct error *err)
     folder->maintained_mono_ns += due * per_stripe_ns;
     for (int64_t i = 0; i < TIDE_MIN(due, (int64_t)SERIES_STRIPES); i++) {
         folder->maintain_stripe = (folder->maintain_stripe + 1) % SERIES_STRIPES;
-        if (maintain_stripe(store, folder->maintain_stripe, err) != 0)
+        if (folder->maintain_stripe == 0)
+            pass_guard_begin(store);
+        if (maintain_stripe(store, folder->maintain_stripe, err) != 0) {
+            pass_guard_spoil(store);
             return -1;
-        if (folder->maintain_stripe != 0)
+        }
+        if (folder->maintain_stripe != SERIES_STRIPES - 1)
             continue;
+        pass_guard_end(store);
         audit_pass_flush(store, true); /* a pass is done */
         if (maintain_archive(store, err) != 0)
             return -1;
@@ -177,7 +184,10 @@ static int tick_locked(struct store *store, struct error *err)
     (void)clock_guard_holds(store, false); /* jumps are seen when they happen */
     if (persist_due(store, err) != 0 || merge_due(store, is_pressed(store), err) != 0)
         result = -1;
-    if (maintain_due(store, err) != 0 || relieve(store, err) != 0)
+    if (pass_guard_survey(store, SURVEY_STRIPES, err) != 0 || maintain_due(store, err) != 0)
+        result = -1;
+    pass_trash_rest(store);
+    if (relieve(store, err) != 0)
         result = -1;
     if (trash_tick(store, err) != 0)
         result = -1;
@@ -229,15 +239,43 @@ int store_persist(struct store *store, struct error *err)
     return run(store, persist_all_locked, err);
 }
 
+/* A pass over all stripes. */
+static int maintain_whole(struct store *store, struct error *err)
+{
+    pass_guard_begin(store);
+    for (uint32_t i = 0; i < SERIES_STRIPES; i++) {
+        if (maintain_stripe(store, i, err) != 0) {
+            pass_guard_spoil(store);
+            return -1;
+        }
+    }
+    pass_guard_end(store);
+    return 0;
+}
+
+/* What is a surprise is surveyed first, as the clockwork does over time. */
+static int maintain_surveyed(struct store *store, struct error *err)
+{
+    bool surveyed = pass_guard_wants_survey(store);
+
+    if (pass_guard_survey(store, SERIES_STRIPES, err) != 0 || maintain_whole(store, err) != 0)
+        return -1;
+    if (surveyed || !pass_guard_wants_survey(store))
+        return 0;
+    if (pass_guard_survey(store, SERIES_STRIPES, err) != 0)
+        return -1;
+    return maintain_whole(store, err);
+}
+
 static int maintain_all_locked(struct store *store, struct error *err)
 {
+    int result;
+
     quarantine_damaged(store);
     (void)clock_guard_holds(store, true);
-    for (uint32_t i = 0; i < SERIES_STRIPES; i++) {
-        if (maintain_stripe(store, i, err) != 0)
-            return -1;
-    }
-    if (maintain_archive(store, err) != 0)
+    result = maintain_surveyed(store, err);
+    pass_trash_rest(store);
+    if (result != 0 || maintain_archive(store, err) != 0)
         return -1;
     audit_pass_flush(store, true);
     return 0;

@@ -42,7 +42,7 @@ static int save_state_locked(struct store *store, struct error *err)
 }
 
 /* With a retention of for ever there is nothing that the next start had to know. */
-static bool goes_by_age(const struct store *store)
+bool clock_guard_matters(const struct store *store)
 {
     return store->options.retention_ms != RETENTION_FOREVER ||
            (store->options.policy != NULL && store->options.policy->retention_of != NULL);
@@ -55,13 +55,13 @@ static void doubt_locked(struct store *store, enum clock_doubt doubt)
 
     guard->doubt = doubt;
     guard->since_ms = guard->wall_ms;
-    logger_write(goes_by_age(store) ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+    logger_write(clock_guard_matters(store) ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
                  "the clock is doubted: nothing is deleted by age until POST "
                  "/api/v1/admin/tsdb/confirm",
                  "why=%s wall_ms=%" PRId64 " newest_sample_ms=%" PRId64 " slack_ms=%" PRId64,
                  clock_doubt_name(doubt), guard->wall_ms, guard->newest_ms,
                  store->options.clock_slack_ms);
-    if (doubt != CLOCK_QUIET && goes_by_age(store) && save_state_locked(store, &err) != 0)
+    if (doubt != CLOCK_QUIET && clock_guard_matters(store) && save_state_locked(store, &err) != 0)
         log_error("the doubt could not be written down: the next start may not know of it",
                   "problem=\"%s\"", err.text);
 }

@@ -17,6 +17,8 @@
 #include "store/store.h"
 
 #define CLOCK_STATE_FILE "clock.state"
+/* What it holds is confirmed by this name. */
+#define CLOCK_HOLD_ID "clock"
 /* For clock_slack_ms: the clock is never doubted. */
 #define CLOCK_SLACK_OFF INT64_MAX
 

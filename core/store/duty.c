@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "store/downsample.h"
-#include "store/folder.h"
+#include "store/pass_parts.h"
 
 /* So many slots ahead of the one at work a series' entries are fetched; twice that the series. */
 #define DUTY_AHEAD 8
@@ -133,14 +133,17 @@ void duty_prefetch(const struct store *store, const struct stripe *stripe, uint3
         __builtin_prefetch(&verdicts->slots[near->id]);
 }
 
-/* Chunks in a series' file, by its size. */
-static uint64_t count_file(void *ctx, uint64_t fp)
+uint64_t duty_count_file(const struct store *store, uint64_t fp)
 {
-    struct store *store = ctx;
     struct series_file_stat stat;
     struct error ignored;
 
     return series_file_stat(store->folder->volume, fp, &stat, &ignored) == 0 ? stat.chunks : 0;
+}
+
+static uint64_t count_file(void *ctx, uint64_t fp)
+{
+    return duty_count_file(ctx, fp);
 }
 
 struct series_view duty_view(struct store *store, const struct duty *duty)
@@ -199,5 +202,7 @@ struct duty_verdict duty_decide(struct store *store, const struct policy *policy
     verdict.rules = retention_name(store, answer.rules);
     verdict.from_ms = keep_from(store, verdict.keep_ms);
     verdict.due = duty->first_ms < verdict.from_ms;
+    verdict.kept = verdict.due && kept_holds(store, duty->fp, verdict.rules);
+    verdict.due = verdict.due && !verdict.kept;
     return verdict;
 }

@@ -52,6 +52,7 @@ struct duty_verdict {
     int64_t keep_ms;  /* never RETENTION_DEFAULT */
     int64_t from_ms;  /* what ends before that may go; TIDE_EARLIEST_MS: nothing */
     bool due;         /* the series may have such samples */
+    bool kept;        /* it may, but an undelete brought some back: they stay (kept.c) */
     bool by_default;  /* nobody said anything: the configuration's retention */
     const char *rule; /* borrowed until the next verdict; NULL: the default, or a broken rule, for
                          which all is kept */
@@ -74,10 +75,8 @@ uint64_t retention_name(const struct store *store, uint64_t rules);
 /** The name of what is in force now. */
 uint64_t retention_name_now(const struct store *store);
 
-/** Counts what retention_drop would take, by the same steps; changes nothing.
- * *dropped: zeroed `series`: nothing. -1 with err: IO, or CORRUPT (the file is damaged). */
-int retention_count(struct store *store, uint64_t fp, int64_t before_ms, struct removal *dropped,
-                    struct error *err);
+/** Chunks in a series' file, by its size; 0 when it cannot be asked. */
+uint64_t duty_count_file(const struct store *store, uint64_t fp);
 
 /* plan_thin.c: the part of a plan that is about downsampling. */
 struct store_plan;

@@ -18,6 +18,7 @@
 #include "store/clock_guard.h"
 #include "store/downsample.h"
 #include "store/engine.h"
+#include "store/pass_guard.h"
 #include "store/verdicts.h"
 
 /* clock_guard.c. */
@@ -30,6 +31,48 @@ struct clock_guard {
     int64_t newest_ms; /* sample that was seen */
     int64_t walked_mono_ns;
     int64_t confirmed_ms;
+};
+
+/* pass_guard.c. Under background_lock, but for what guard_lock guards. */
+struct pass_guard {
+    struct lock guard_lock; /* guards the file, and what follows up to the next comment */
+    struct store_hold hold;
+    uint64_t hold_limit; /* chunks that its confirmation is good for */
+    uint64_t confirmed;  /* rules; 0: none */
+    uint64_t confirmed_chunks;
+    uint64_t open_for; /* rules under which surprising chunks may go; 0: none may */
+    uint64_t budget;   /* so many still */
+    uint64_t settled;  /* rules under which a pass put nothing off; 0: not known */
+    int64_t passed_ms; /* when the last pass over everything began; TIDE_EARLIEST_MS: not known */
+    bool unsaved;
+    /* The pass at work. */
+    bool walking;
+    bool walk_spoilt;   /* it is not a whole one */
+    bool walk_deferred; /* what is a surprise did not go */
+    uint64_t walk_rules;
+    int64_t walk_began_ms;
+    /* The survey at work. */
+    bool survey_wanted;
+    bool surveying;
+    uint32_t survey_at;
+    struct store_hold survey;
+};
+
+/* pass_trash.c: what the first pass under new rules dropped. Under background_lock. */
+struct pass_trash {
+    struct removal removal; /* its id: "" while there is none */
+    bool changed;           /* the manifest is behind */
+    struct volume *volume;  /* of its folder; NULL: closed */
+    struct archive *archive;
+    struct archive_batch batch;
+};
+
+/* kept.c: series that retention leaves alone. Under background_lock. */
+struct kept {
+    uint64_t rules;
+    int64_t until_ms;
+    uint64_t *fps; /* ascending */
+    size_t count;
 };
 
 /* Series that are to be archived together. */
@@ -83,6 +126,9 @@ struct folder {
     struct audit_pass pass;
     struct audit_pass thin_pass;
     struct done_table done;
+    struct pass_guard pass_guard;
+    struct pass_trash pass_trash;
+    struct kept kept;
     struct verdicts verdicts;
     int64_t pass_now_ms; /* duty_begin: wall clock */
     bool pass_asks;      /* there are rules of retention in force */
@@ -153,6 +199,8 @@ struct series *load_series(struct store *store, uint64_t fp, const struct labels
 /* clock_guard.c */
 /** After all series are there. -1 with err: IO */
 int clock_guard_open(struct store *store, struct error *err);
+/** Does anything go by age in this store? */
+bool clock_guard_matters(const struct store *store);
 /** Are deletions by age held now? `walk`: judge by the newest sample of this moment. */
 bool clock_guard_holds(struct store *store, bool walk);
 
@@ -211,10 +259,6 @@ int background_breathe(struct store *store, struct error *err);
 bool background_is_crowded(struct store *store);
 
 /* retention.c */
-/** Drops what ends before `before_ms` from one series' file, if it is worth a rewrite. `by`: the
- * rule, for the audit. */
-int retention_drop(struct store *store, uint64_t fp, int64_t before_ms, const char *by,
-                   struct error *err);
 /** Takes a series out for good, with its archive entries; releases the stripe. */
 int purge_series(struct store *store, struct stripe *stripe, struct series *series);
 

@@ -8,8 +8,7 @@
 #include "base/mem.h"
 #include "model/fingerprint.h"
 #include "store/downsample.h"
-#include "store/duty.h"
-#include "store/folder.h"
+#include "store/pass_parts.h"
 
 static uint32_t timeout_s(const struct store *store)
 {
@@ -154,23 +153,18 @@ static int note_idle(struct store *store, const struct duties *duties, struct er
     return 0;
 }
 
-static int do_duty(struct store *store, const struct duty *duty, bool held, struct error *err)
+/* Orders what is due. */
+static void do_duty(struct store *store, const struct duty *duty, bool held,
+                    struct drop_order *orders, size_t *count)
 {
     struct duty_verdict verdict = duty_decide(store, store->options.policy, duty);
-    int64_t begin_ns;
-    int result = 0;
 
     if (!verdict.due)
-        return 0;
-    begin_ns = clock_mono_ns(clock_system());
+        return;
     if (held)
         counter_add(&store->counters.drops_held, 1);
     else
-        result = retention_drop(store, duty->fp, verdict.from_ms,
-                                verdict.rule != NULL ? verdict.rule : "storage.retention", err);
-    store_observe(&store->maintain_seconds[duty->archived],
-                  (double)(clock_mono_ns(clock_system()) - begin_ns) / 1e9);
-    return result;
+        orders[(*count)++] = drop_order_of(duty, &verdict);
 }
 
 int maintain_stripe(struct store *store, uint32_t index, struct error *err)
@@ -179,7 +173,9 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
     uint32_t now_s = store_now_s(store);
     bool held = clock_guard_holds(store, false);
     struct duties duties = {0};
-    int result = 0;
+    struct drop_order *orders;
+    size_t order_count = 0;
+    int result;
 
     duty_begin(store);
     lock_acquire(&stripe->stripe_lock);
@@ -189,8 +185,11 @@ int maintain_stripe(struct store *store, uint32_t index, struct error *err)
             look_at(store, stripe->slots[i], now_s, &duties);
     }
     lock_release(&stripe->stripe_lock);
-    for (size_t i = 0; i < duties.count && result == 0; i++)
-        result = do_duty(store, &duties.items[i], held, err);
+    orders = mem_alloc((duties.count + 1) * sizeof(*orders));
+    for (size_t i = 0; i < duties.count; i++)
+        do_duty(store, &duties.items[i], held, orders, &order_count);
+    result = retention_drop_all(store, orders, order_count, err);
+    mem_free(orders);
     if (result == 0)
         result = downsample_stripe(store, &duties, held, err);
     if (result == 0)

@@ -4,7 +4,7 @@
 #include "disk/heads.h"
 #include "disk/mappings.h"
 #include "disk/version.h"
-#include "store/folder.h"
+#include "store/pass_parts.h"
 #include "store/replay.h"
 #include "store/snapshot_parts.h"
 #include "store/store_log.h"
@@ -18,6 +18,7 @@ static struct folder *folder_new(struct store *store)
     lock_init(&folder->unarchived_lock);
     lock_init(&folder->wake_lock);
     lock_init(&folder->guard.guard_lock);
+    lock_init(&folder->pass_guard.guard_lock);
     lock_init(&folder->audit_lock);
     lock_init(&folder->trash_lock);
     cond_init(&folder->wake);
@@ -37,6 +38,8 @@ static void folder_free(struct store *store)
     done_table_destroy(&folder->done);
     mem_free(folder->gone.fps);
     verdicts_destroy(&folder->verdicts);
+    mem_free(folder->kept.fps);
+    lock_destroy(&folder->pass_guard.guard_lock);
     lock_destroy(&folder->unarchived_lock);
     lock_destroy(&folder->wake_lock);
     lock_destroy(&folder->guard.guard_lock);
@@ -242,6 +245,7 @@ int folder_open(struct store *store, struct error *err)
     store_phase_set(store, STORE_PHASE_INDEX, 0);
     use_file_load(store);
     if (open_label_index(store, err) != 0 || clock_guard_open(store, err) != 0 ||
+        pass_guard_open(store, err) != 0 || kept_open(store, err) != 0 ||
         begin_log(store, &plan, &handover, err) != 0)
         return refuse(store);
     folder->checkpoint_mono_ns = clock_mono_ns(store->clock);
@@ -281,6 +285,8 @@ int folder_close(struct store *store, struct error *err)
     if (log_heal(store, &problem) != 0 || (store->log != NULL && wal_has_failed(store->log->wal)))
         store_log_abandon(store);
     audit_pass_flush(store, true);
+    pass_trash_end(store);
+    pass_guard_close(store);
     result = save_all(store, err);
     lock_release(&store->background_lock);
     if (store_log_close(store, result == 0 ? err : &problem) != 0)
@@ -308,6 +314,7 @@ void folder_abandon(struct store *store)
     struct error problem;
 
     folder_stop_threads(store);
+    pass_trash_rest(store);
     store_log_abandon(store);
     close_tables(folder, &problem);
     if (folder->volume->unlock(folder->volume, false, &problem) != 0)

@@ -5,8 +5,7 @@
 
 #include "base/mem.h"
 #include "store/clock_guard.h"
-#include "store/duty.h"
-#include "store/folder.h"
+#include "store/pass_parts.h"
 #include "store/pressure.h"
 
 struct planning {
@@ -76,15 +75,7 @@ static struct plan_rule *rule_of(struct store_plan *plan, enum plan_kind kind, c
 static void add_removed(struct plan_rule *rule, const struct duty *duty,
                         const struct removal *dropped)
 {
-    struct removal *sum = &rule->removed;
-
-    sum->series += dropped->series;
-    sum->series_gone += dropped->series_gone;
-    sum->chunks += dropped->chunks;
-    sum->samples += dropped->samples;
-    sum->bytes += dropped->bytes;
-    sum->first_ms = TIDE_MIN(sum->first_ms, dropped->first_ms);
-    sum->last_ms = TIDE_MAX(sum->last_ms, dropped->last_ms);
+    removal_add(&rule->removed, dropped);
     if (rule->example_count < PLAN_EXAMPLES)
         rule->examples[rule->example_count++] =
             (struct plan_example){labels_ref(duty->labels), dropped->chunks};
@@ -92,7 +83,7 @@ static void add_removed(struct plan_rule *rule, const struct duty *duty,
 
 static void explain(struct store_plan *plan, const struct duty *duty,
                     const struct duty_verdict *verdict, const struct plan_rule *rule,
-                    uint64_t chunks)
+                    uint64_t all_chunks, const struct drop_count *count)
 {
     struct plan_explained *one;
 
@@ -105,39 +96,63 @@ static void explain(struct store_plan *plan, const struct duty *duty,
                                    .kind = rule->kind,
                                    .keep_ms = verdict->keep_ms,
                                    .from_ms = verdict->from_ms,
-                                   .chunks = chunks};
+                                   .undeleted = verdict->kept,
+                                   .archived = duty->archived,
+                                   .first_ms = duty->first_ms,
+                                   .last_ms = duty->last_ms,
+                                   .all_chunks = all_chunks,
+                                   .removed = count->removed,
+                                   .surprising = count->surprising != 0};
     memcpy(one->title, rule->title, sizeof(one->title));
+}
+
+/* What would go of one series, counted; what is a surprise may have to wait. */
+static int count_series(struct planning *planning, const struct duty *duty,
+                        const struct duty_verdict *verdict, struct drop_count *count,
+                        struct error *err)
+{
+    struct store_plan *plan = planning->plan;
+    struct drop_order order = drop_order_of(duty, verdict);
+
+    if (retention_count(planning->store, &order, true, count, err) != 0) {
+        if (err->code == ERR_IO)
+            return -1;
+        plan->damaged++;
+        *count = (struct drop_count){0};
+    }
+    if (count->surprising != 0)
+        removal_add(&plan->surprising, &count->removed);
+    return 0;
 }
 
 static int plan_series(struct planning *planning, const struct duty *duty, struct error *err)
 {
     struct store_plan *plan = planning->plan;
     struct duty_verdict verdict = duty_decide(planning->store, planning->policy, duty);
+    uint64_t chunks = duty->chunks;
     char title[PLAN_RULE_BYTES];
-    struct removal dropped = {0};
+    struct drop_count count = {0};
     struct plan_rule *rule;
     enum plan_kind kind;
 
     name_decider(&verdict, &kind, title);
     rule = rule_of(plan, kind, title);
     plan->series++;
+    chunks += duty->uncounted ? duty_count_file(planning->store, duty->fp) : 0;
+    plan->chunks += chunks;
+    plan->rules_name = verdict.rules;
     rule->decides++;
-    if (verdict.due &&
-        retention_count(planning->store, duty->fp, verdict.from_ms, &dropped, err) != 0) {
-        if (err->code == ERR_IO)
-            return -1;
-        plan->damaged++;
-        dropped = (struct removal){0};
-    }
-    if (dropped.series != 0)
-        add_removed(rule, duty, &dropped);
-    if (plan_thin_series(planning->store, planning->policy, duty, &dropped, plan, err) != 0) {
+    if (verdict.due && count_series(planning, duty, &verdict, &count, err) != 0)
+        return -1;
+    if (count.removed.series != 0)
+        add_removed(rule, duty, &count.removed);
+    if (plan_thin_series(planning->store, planning->policy, duty, &count.removed, plan, err) != 0) {
         if (err->code == ERR_IO)
             return -1;
         plan->damaged += err->code == ERR_CORRUPT;
     }
     if (planning->request->matcher_count != 0)
-        explain(plan, duty, &verdict, rule, dropped.chunks);
+        explain(plan, duty, &verdict, rule, chunks, &count);
     return 0;
 }
 
@@ -160,6 +175,14 @@ static int plan_stripe(struct planning *planning, struct stripe *stripe, struct 
     return result;
 }
 
+/* What becomes of it as a whole. */
+static void foretell(struct store *store, struct store_plan *plan)
+{
+    plan->first = pass_guard_is_first(store, plan->rules_name);
+    plan->waits =
+        pass_guard_would_hold(store, plan->rules_name, plan->surprising.chunks, plan->chunks);
+}
+
 int store_plan(struct store *store, const struct plan_request *request, struct store_plan *plan,
                struct error *err)
 {
@@ -171,7 +194,11 @@ int store_plan(struct store *store, const struct plan_request *request, struct s
     };
     int result = 0;
 
-    *plan = (struct store_plan){.time_ms = clock_wall_ms(store->clock)};
+    *plan = (struct store_plan){
+        .time_ms = clock_wall_ms(store->clock),
+        .rules_name = retention_name_now(store),
+        .surprising = {.first_ms = TIDE_LATEST_MS, .last_ms = TIDE_EARLIEST_MS},
+    };
     if (store->folder == NULL)
         return error_set(err, ERR_UNSUPPORTED, "a store in memory has no retention");
     for (uint32_t i = 0; i < SERIES_STRIPES && result == 0; i++) {
@@ -182,6 +209,8 @@ int store_plan(struct store *store, const struct plan_request *request, struct s
         if (i == 0)
             plan->held = clock_guard_holds(store, false);
         result = plan_stripe(&planning, &store->map.stripes[i], err);
+        if (i + 1 == SERIES_STRIPES)
+            foretell(store, plan);
         lock_release(&store->background_lock);
     }
     if (result != 0 || request->matcher_count != 0)

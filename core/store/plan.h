@@ -47,15 +47,26 @@ struct plan_explained {
     char title[PLAN_RULE_BYTES];
     int64_t keep_ms; /* RETENTION_FOREVER: no sample is too old */
     int64_t from_ms; /* chunks that end earlier are too old */
-    uint64_t chunks; /* that would go: the pass leaves a few, rather than to rewrite a file */
+    bool undeleted;  /* an undelete brought some back: nothing goes for a while (kept.c) */
+    bool surprising; /* more than what is too old since the last pass: it may be held */
+    bool archived;
+    int64_t first_ms; /* of the series; TIDE_EARLIEST_MS: unknown */
+    int64_t last_ms;
+    uint64_t all_chunks;    /* complete ones */
+    struct removal removed; /* that would go: the pass leaves a few, rather than rewrite a file */
 };
 
 struct store_plan {
-    bool held;               /* the clock is doubted: a pass now would drop nothing */
-    int64_t time_ms;         /* as of when */
-    uint64_t series;         /* that were looked at */
-    uint64_t damaged;        /* with files that cannot be read: nothing of theirs is counted */
-    struct plan_rule *rules; /* in order of first decision; owned */
+    bool held;           /* the clock is doubted: a pass now would drop nothing */
+    int64_t time_ms;     /* as of when */
+    uint64_t rules_name; /* names rules and configuration (pass_guard.h) */
+    bool first;          /* the first pass under these: what goes is put into the trash */
+    bool waits; /* so much of it is a surprise that it is held until confirmed (pass_guard.h) */
+    struct removal surprising; /* that: counts and times */
+    uint64_t chunks;           /* of all that was looked at */
+    uint64_t series;           /* that were looked at */
+    uint64_t damaged;          /* with files that cannot be read: nothing of theirs is counted */
+    struct plan_rule *rules;   /* in order of first decision; owned */
     size_t rule_count;
     struct plan_rule *thinned; /* by rules that downsample, likewise; after what retention drops */
     size_t thinned_count;

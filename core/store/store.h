@@ -52,6 +52,9 @@ struct store_options {
     int64_t trash_ttl_ms;         /* trash.h; default 1 d; INT64_MAX: for ever */
     uint64_t block_cache_bytes;   /* bound of the label cache; default 256 MiB */
     uint64_t disk_low_bytes; /* less free space than that is too little (pressure.c); default 0 */
+    double hold_share; /* pass_guard.h; of all chunks, default 0.2; 1: passes are never held */
+    uint64_t hold_least_bytes; /* default 16 MiB; 0: small stores' passes are held, too */
+    int64_t undelete_hold_ms;  /* what an undelete took from a pass stays so long; default 7 d */
     struct store_limits limits;
 
     int wal_sync;                 /* enum wal_sync of disk/wal.h; default 0: no log */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "store/clock_guard.h"
 #include "store/engine.h"
+#include "store/pass_guard.h"
 #include "store/store_log.h"
 
 void store_stats_get(struct store *store, struct store_stats *stats)
@@ -375,6 +376,22 @@ static double read_disk_low(void *ctx)
     return (double)gauge_read(&((struct store *)ctx)->counters.disk_low);
 }
 
+static double read_held_chunks(void *ctx)
+{
+    struct store_hold hold;
+
+    store_hold_get(ctx, &hold);
+    return (double)hold.chunks;
+}
+
+static double read_held_pass(void *ctx)
+{
+    struct store_hold hold;
+
+    store_hold_get(ctx, &hold);
+    return hold.id[0] != '\0';
+}
+
 static void show_removal(struct store *store, struct metrics *metrics)
 {
     static const char snapshots[] = "tidemark_snapshots_total";
@@ -403,9 +420,16 @@ static void show_removal(struct store *store, struct metrics *metrics)
                      "1 while the clock is doubted: nothing is deleted by age until it is "
                      "confirmed.",
                      "", read_held, store);
+    metrics_callback(metrics, METRIC_GAUGE, "tidemark_retention_pass_held",
+                     "1 while a pass of retention would drop too much: its series keep everything "
+                     "until it is confirmed.",
+                     "", read_held_pass, store);
+    metrics_callback(metrics, METRIC_GAUGE, "tidemark_retention_pass_held_chunks",
+                     "Chunks that the held pass would drop.", "", read_held_chunks, store);
     show(metrics, METRIC_COUNTER, "tidemark_retention_held_drops_total",
-         "Deletions by age that were held back, for the clock is doubted.", "",
-         &counters->drops_held);
+         "Deletions by age that were held back, for the clock is doubted or the pass would drop "
+         "too much; each time a pass met them.",
+         "", &counters->drops_held);
     show(metrics, METRIC_COUNTER, snapshots, help, "outcome=\"made\"", &counters->snapshots);
     show(metrics, METRIC_COUNTER, snapshots, help, "outcome=\"failed\"",
          &counters->snapshots_failed);

@@ -6,6 +6,7 @@
 
 #include "base/logger.h"
 #include "base/mem.h"
+#include "store/pass_parts.h"
 #include "store/snapshot_parts.h"
 #include "store/trash_parts.h"
 
@@ -21,7 +22,7 @@ int trash_write_manifest(struct store *store, const struct removal *removal, str
     int result = -1;
 
     snprintf(name, sizeof(name), TRASH_FOLDER "/%s/" TRASH_MANIFEST, removal->id);
-    removal_put_json(&text, "delete", removal);
+    removal_put_json(&text, removal->by_pass ? "retention" : "delete", removal);
     buf_putc(&text, '\n');
     writer = volume->replace(volume, name, err);
     if (writer != NULL && writer->write(writer, text.data, text.len, err) == 0 &&
@@ -179,6 +180,8 @@ static int erase(struct store *store, const char *id, const char *by, struct err
     struct removal removal;
     int result;
 
+    if (strcmp(pass_trash_id(store), id) == 0)
+        pass_trash_end(store);
     if (!trash_use(store, id))
         return error_set(err, ERR_BUSY, "trash %.40s is being brought back: try again", id);
     result = trash_read_manifest(store, id, &removal, err);
@@ -198,6 +201,16 @@ static int erase(struct store *store, const char *id, const char *by, struct err
     return 0;
 }
 
+/* A pass adds to its entry for hours: its time counts from the last of them. */
+static bool grew_later(struct store *store, const char *id, int64_t now_ms)
+{
+    struct removal removal;
+    struct error ignored;
+
+    return trash_read_manifest(store, id, &removal, &ignored) == 0 &&
+           store_trash_expires(store, &removal) > now_ms;
+}
+
 /* All entries, or those whose time is over. */
 static int erase_all(struct store *store, bool all, const char *by, struct error *err)
 {
@@ -208,7 +221,8 @@ static int erase_all(struct store *store, bool all, const char *by, struct error
     if (list_ids(store, &listing, err) != 0)
         return -1;
     for (size_t i = 0; i < listing.count && result == 0; i++) {
-        if (!all && store_trash_expires(store, &listing.items[i]) > now_ms)
+        if (!all && (store_trash_expires(store, &listing.items[i]) > now_ms ||
+                     grew_later(store, listing.items[i].id, now_ms)))
             continue;
         result = erase(store, listing.items[i].id, by, err);
         if (result != 0 && err->code == ERR_BUSY && !all)

@@ -11,6 +11,7 @@
 #include "disk/volume_folder.h"
 #include "store/append.h"
 #include "store/delete.h"
+#include "store/pass_parts.h"
 #include "store/snapshot_parts.h"
 #include "store/trash_parts.h"
 
@@ -224,6 +225,44 @@ static int settle(struct undelete *undelete, struct error *err)
     return merged == 0 ? store_wait_durable(store, &undelete->result.ticket, DURABLE_MS, err) : -1;
 }
 
+static int take_fp(void *ctx, uint64_t fp, const struct labels *labels, struct error *err)
+{
+    struct fp_list *list = ctx;
+
+    (void)labels;
+    (void)err;
+    if (list->count == list->cap) {
+        list->cap = list->cap != 0 ? list->cap * 2 : 64;
+        list->fps = mem_realloc(list->fps, list->cap * sizeof(*list->fps));
+    }
+    list->fps[list->count++] = fp;
+    return 0;
+}
+
+/* What a pass dropped it would drop again at once: its series are left alone from now on. */
+static int keep_series(struct undelete *undelete, struct error *err)
+{
+    struct store *store = undelete->store;
+    struct fp_list list = {0};
+    struct archive_visitor visitor = {.ctx = &list, .metric = take_fp};
+    bool ranges_lost;
+    struct archive *archive = archive_open(undelete->volume, &ranges_lost, err);
+    struct error problem;
+    int result;
+
+    if (archive == NULL)
+        return -1;
+    result = archive_scan_metrics(archive, 0, UINT64_MAX, &visitor, err);
+    (void)!archive_close(archive, &problem);
+    if (result == 0) {
+        lock_acquire(&store->background_lock);
+        result = kept_add(store, list.fps, list.count, err);
+        lock_release(&store->background_lock);
+    }
+    mem_free(list.fps);
+    return result;
+}
+
 static int take_all(struct undelete *undelete, const char *id, struct error *err)
 {
     char folder[64];
@@ -232,7 +271,9 @@ static int take_all(struct undelete *undelete, const char *id, struct error *err
     snprintf(folder, sizeof(folder), TRASH_FOLDER "/%.40s", id);
     undelete->volume = volume_folder_open(undelete->store->folder->volume, folder);
     undelete->files = true;
-    result = take_heads(undelete, err);
+    result = undelete->restored->by_pass ? keep_series(undelete, err) : 0;
+    if (result == 0)
+        result = take_heads(undelete, err);
     if (result != 0 && err->code == ERR_NOT_FOUND)
         error_set(err, ERR_NOT_FOUND, "there is nothing in the trash under %.40s", id);
     if (result == 0)
@@ -271,7 +312,13 @@ int store_undelete(struct store *store, const char *id, const char *by, struct r
     int result;
 
     *restored = (struct removal){0};
-    if (store_need_folder(store, err) != 0 || trash_read_manifest(store, id, restored, err) != 0)
+    if (store_need_folder(store, err) != 0)
+        return -1;
+    lock_acquire(&store->background_lock);
+    if (strcmp(pass_trash_id(store), id) == 0) /* a pass adds to it: that ends here */
+        pass_trash_end(store);
+    lock_release(&store->background_lock);
+    if (trash_read_manifest(store, id, restored, err) != 0)
         return -1;
     if (!trash_use(store, id))
         return error_set(err, ERR_BUSY, "another undelete is at work: try again");

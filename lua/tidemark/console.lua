@@ -155,6 +155,7 @@ end
 function console.plan(selector)
   local plan = operate.plan(selector)
   if plan.held then say("held: nothing is dropped before a confirm(), which says why") end
+  if plan.waits then say("too much at once: the pass is held until a confirm(), which says why") end
   if plan.damaged > 0 then say("%d series have damaged files: not counted", plan.damaged) end
   if selector ~= nil then
     if #plan.explained == 0 then return say("no series matches") end
@@ -162,6 +163,9 @@ function console.plan(selector)
   end
   say("%d chunks, %d samples of %d series would go", sum(plan.rules, "chunks"),
     sum(plan.rules, "samples"), plan.series)
+  if plan.first and sum(plan.rules, "chunks") > 0 then
+    say("these rules are new: what the first pass drops is kept in the trash")
+  end
   return rows.mark(plan.rules, RULE)
 end
 
@@ -191,6 +195,12 @@ local function held()
       "newest sample %s", clock.clock, pretty.time(clock.wall),
       clock.newest and pretty.time(clock.newest) or "none") }
   end
+  for _, one in ipairs(operate.holds()) do
+    if one.kind == "retention" then
+      list[#list + 1] = { id = one.id, since = one.since, why = format("a pass would drop %d of " ..
+        "%d chunks, unexpectedly, of %d series", one.chunks, one.all_chunks, one.series) }
+    end
+  end
   return list
 end
 
@@ -198,7 +208,8 @@ function console.confirm(id)
   local list = held()
   for _, one in ipairs(list) do
     if one.id == id then
-      operate.confirm_clock()
+      operate.confirm(id)
+      if id ~= "clock" then return say("the pass is right as it is: it goes on") end
       return say("the clock is right as it is: deletions by age go on")
     end
   end

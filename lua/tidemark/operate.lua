@@ -30,6 +30,13 @@ function server.reload() native.reload() end
 
 --- One full pass of maintenance now: retention, archiving.
 function server.maintain() native.maintain() end
+--- What is held until it is confirmed: id, kind ("clock", "retention"), since, counts.
+function server.holds() return native.holds() end
+--- What is held under this id is right, and goes on.
+function server.confirm(id)
+  if type(id) ~= "string" then error("confirm: the id of what is held, please", 2) end
+  native.confirm(id)
+end
 --- All complete chunks to disk now.
 function server.persist() native.persist() end
 --- A checkpoint now.

@@ -94,6 +94,16 @@ return {
   { name = "storage.disk_low", type = "size", default = 0, min = 0, max = "4PiB",
     text = "With less free space than this on the disk of the data folder, the event disk_low " ..
       "is raised, and rules of tide.disk_pressure may drop old samples. 0: never." },
+  { section = "retention", text = "What keeps a mistake in rules or configuration from deleting." },
+  { name = "retention.hold_share", type = "number", default = 0.2, min = 0, max = 1,
+    text = "A pass that would drop more than this share of all chunks, beyond what time alone " ..
+      "makes too old, is held until it is confirmed. 1: none is." },
+  { name = "retention.hold_least", type = "size", default = "16MiB", min = "0", max = "64TiB",
+    text = "One that would drop less than this is not held, whatever its share." },
+  { name = "retention.undelete_hold", type = "duration", default = "7d", min = "1s", max = "1000y",
+    forever = true,
+    text = "Series that were brought back from what a pass of retention dropped are left alone " ..
+      "by it for so long, or until the rules change." },
 
   { section = "trash", text = "Where deleted samples wait, so that a delete can be undone." },
   { name = "trash.ttl", type = "duration", default = "1d", min = "1s", max = "1000y",

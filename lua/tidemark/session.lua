@@ -43,6 +43,7 @@ function session.environment()
   if environment then return environment end
   names = tide.names()
   tide.extend("server", operate)
+  tide.extend("confirm", operate.confirm)
   for name, command in next, console do names[name] = command end
   names.print, names.help, names.commands = print, help, env.read_only("commands", commands)
   environment = setmetatable({}, { __index = setmetatable(names, { __index = env.offered }),

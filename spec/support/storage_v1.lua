@@ -176,7 +176,8 @@ function storage_v1.check(folder, also)
   local pipe = io.popen("cd " .. folder .. " && find . -type f | sort")
   for name in pipe:lines() do
     local known = name == "./VERSION" or name == "./heads.db" or
-      name == "./mappings.db" or name == "./use.db" or name == "./downsample.state" or
+      name == "./mappings.db" or name:find("^%./retention%.%a+$") or
+      name == "./use.db" or name == "./downsample.state" or
       name:find("^%./%x%x/%x+%.db$") or name:find("^%./orphaned/") or
       name:find("^%./archived_fingerprint_to_%a+/") or name:find("^%./label%a+_to_%a+/") or
       name:find("^%./lost%+found") or name:find("^%./%.") or also and name:find(also)

@@ -18,7 +18,7 @@ import export snapshot"
       console) flags+=" --socket --eval --json" ;;
       verify) flags+=" --json --scratch" ;;
       dump) flags+=" --text --start --end --scratch" ;;
-      plan) flags+=" --url --user --ca --json --explain" ;;
+      plan) flags+=" --url --user --ca --json --explain --diff" ;;
       reload) flags+=" --url --user --ca" ;;
       import) flags+=" --url --user --ca --format --remote-read --start --end" ;;
       export) flags+=" --url --user --ca --start --end" ;;

@@ -31,13 +31,10 @@ int command_plan(int argc, char **argv)
 {
     struct client client = {0};
     const char *scripts = NULL, *explain = NULL;
-    bool json = false;
+    bool json = false, diff = false;
     const struct command_option options[] = {
-        CLIENT_OPTIONS(client),
-        {"--scripts", &scripts, NULL},
-        {"--explain", &explain, NULL},
-        {"--json", NULL, &json},
-        {0},
+        CLIENT_OPTIONS(client),  {"--scripts", &scripts, NULL}, {"--explain", &explain, NULL},
+        {"--json", NULL, &json}, {"--diff", NULL, &diff},       {0},
     };
     struct arguments arguments;
     struct config config;
@@ -46,12 +43,18 @@ int command_plan(int argc, char **argv)
 
     if (arguments_parse(&arguments, argc, argv, options, 0) != 0)
         return EXIT_USAGE;
+    if (diff && scripts == NULL) {
+        fprintf(stderr, "tidemark plan: --diff compares with --scripts DIR, which is missing\n");
+        return EXIT_USAGE;
+    }
     if (arguments_load_config(&arguments, &config) != 0)
         return EXIT_FOUND;
     buf_puts(&path, "/api/v1/admin/tsdb/plan?");
     buf_puts(&path, json ? "format=json" : "format=text");
     if (scripts != NULL)
         put_folder(&path, scripts);
+    if (diff)
+        client_put_parameter(&path, "diff", "true");
     if (explain != NULL)
         client_put_parameter(&path, "match[]", explain);
     status = ask(&client, &config, &path);

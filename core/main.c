@@ -23,7 +23,7 @@ static const struct command commands[] = {
     {"reload", CLIENT_USAGE, "let the running server read its scripts again", command_reload},
     {"check", "[--config FILE] [--set KEY=VALUE]... [--scripts DIR]",
      "say what is wrong with the configuration and the scripts", command_check},
-    {"plan", CLIENT_USAGE " [--scripts DIR] [--json] [--explain SELECTOR]",
+    {"plan", CLIENT_USAGE " [--scripts DIR [--diff]] [--json] [--explain SELECTOR]",
      "what the next pass of retention would drop, by rule, with these scripts or those in force",
      command_plan},
     {"password", "", "read a password and print its hash, for http.users", command_password},

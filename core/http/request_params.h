@@ -10,5 +10,9 @@
 /** -1 with err: INVALID. Texts live in the request's arena. */
 TIDE_NODISCARD int request_params(const struct http_request *request, struct params *params,
                                   struct error *err);
+/** A parameter that is "true", "1", "false", "0" or not there (*flag stays). -1 with err: INVALID
+ */
+TIDE_NODISCARD int params_flag(const struct params *params, const char *name, bool *flag,
+                               struct error *err);
 
 #endif

@@ -58,21 +58,6 @@ static void done(struct http_reply *reply, int result, const struct error *err)
         http_reply_failure(reply, err);
 }
 
-/* A parameter that is "true", "1", "false", "0" or not there. */
-static int params_flag(const struct params *params, const char *name, bool *flag, struct error *err)
-{
-    struct http_text text = params_get(params, name);
-
-    if (text.at == NULL || strcmp(text.at, "false") == 0 || strcmp(text.at, "0") == 0)
-        return 0;
-    if (strcmp(text.at, "true") != 0 && strcmp(text.at, "1") != 0)
-        return error_set(err, ERR_INVALID,
-                         "invalid parameter \"%s\": \"%.40s\" is neither true nor false", name,
-                         text.at);
-    *flag = true;
-    return 0;
-}
-
 /* A parameter that must be there; "" with err set if it is not. */
 static int params_need(const struct http_request *request, const char *name, const char **value,
                        struct error *err)

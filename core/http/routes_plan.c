@@ -64,15 +64,35 @@ static void put_explained(struct buf *out, const struct plan_explained *one)
     put_decider(out, one->kind, one->title);
     put_time(out, "keep_ms", one->keep_ms, one->keep_ms == RETENTION_FOREVER);
     put_time(out, "from_ms", one->from_ms, one->from_ms == TIDE_EARLIEST_MS);
-    buf_printf(out, ",\"chunks\":%" PRIu64 "}", one->removed.chunks);
+    put_time(out, "first_ms", one->first_ms, one->first_ms == TIDE_EARLIEST_MS);
+    put_time(out, "last_ms", one->last_ms, one->last_ms == TIDE_EARLIEST_MS);
+    buf_printf(out,
+               ",\"archived\":%s,\"undeleted\":%s,\"unexpected\":%s,\"all_chunks\":%" PRIu64
+               ",\"chunks\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"bytes\":%" PRIu64 "}",
+               one->archived ? "true" : "false", one->undeleted ? "true" : "false",
+               one->surprising ? "true" : "false", one->all_chunks, one->removed.chunks,
+               one->removed.samples, one->removed.bytes);
 }
 
-static void put_json(struct buf *out, const struct store_plan *plan)
+/* What becomes of the plan as a whole. */
+static void put_fate(struct buf *out, const struct store_plan *plan)
 {
+    const struct removal *surprising = &plan->surprising;
+
     buf_printf(out,
-               "{\"status\":\"success\",\"data\":{\"time_ms\":%" PRId64
-               ",\"held\":%s,\"series\":%" PRIu64 ",\"damaged\":%" PRIu64 ",\"rules\":[",
-               plan->time_ms, plan->held ? "true" : "false", plan->series, plan->damaged);
+               ",\"waits\":%s,\"first\":%s,\"rules_hash\":\"%016" PRIx64
+               "\",\"all_chunks\":%" PRIu64 ",\"unexpected\":{\"series\":%" PRIu64
+               ",\"chunks\":%" PRIu64 ",\"samples\":%" PRIu64 "}",
+               plan->waits ? "true" : "false", plan->first ? "true" : "false", plan->rules_name,
+               plan->chunks, surprising->series, surprising->chunks, surprising->samples);
+}
+
+static void put_data(struct buf *out, const struct store_plan *plan)
+{
+    buf_printf(out, "{\"time_ms\":%" PRId64, plan->time_ms);
+    put_fate(out, plan);
+    buf_printf(out, ",\"held\":%s,\"series\":%" PRIu64 ",\"damaged\":%" PRIu64 ",\"rules\":[",
+               plan->held ? "true" : "false", plan->series, plan->damaged);
     for (size_t i = 0; i < plan->rule_count; i++) {
         if (i > 0)
             buf_putc(out, ',');
@@ -95,7 +115,14 @@ static void put_json(struct buf *out, const struct store_plan *plan)
             buf_putc(out, ',');
         put_explained(out, &plan->explained[i]);
     }
-    buf_puts(out, "]}}");
+    buf_puts(out, "]}");
+}
+
+static void put_json(struct buf *out, const struct store_plan *plan)
+{
+    buf_puts(out, "{\"status\":\"success\",\"data\":");
+    put_data(out, plan);
+    buf_putc(out, '}');
 }
 
 /* --- text
@@ -182,7 +209,13 @@ static void print_explained(struct buf *out, const struct plan_explained *one)
     }
     buf_puts(out, "samples since ");
     print_time(out, one->from_ms);
-    buf_printf(out, "; %" PRIu64 " chunks would go\n", one->removed.chunks);
+    buf_printf(out, "; %" PRIu64 " chunks would go", one->removed.chunks);
+    buf_printf(out, " of %" PRIu64 " (%" PRIu64 " samples, %" PRIu64 " bytes)\n", one->all_chunks,
+               one->removed.samples, one->removed.bytes);
+    if (one->undeleted)
+        buf_puts(out, "  an undelete brought some of it back: it is left alone for now\n");
+    if (one->surprising)
+        buf_puts(out, "  more than became too old since the last pass\n");
 }
 
 static void print_plan(struct buf *out, const struct store_plan *plan, bool explains)
@@ -191,6 +224,13 @@ static void print_plan(struct buf *out, const struct store_plan *plan, bool expl
 
     if (plan->held)
         buf_puts(out, "held: the clock is doubted, so nothing is dropped before a confirm\n");
+    if (!explains && plan->waits)
+        buf_printf(out,
+                   "too much at once: the pass would be held until a confirm, for %" PRIu64
+                   " of %" PRIu64 " chunks would go unexpectedly\n",
+                   plan->surprising.chunks, plan->chunks);
+    if (!explains && plan->first)
+        buf_puts(out, "the first pass under these rules: what it drops is kept in the trash\n");
     for (size_t i = 0; i < plan->explained_count; i++)
         print_explained(out, &plan->explained[i]);
     if (plan->explained_count == PLAN_EXPLAINED)
@@ -212,6 +252,126 @@ static void print_plan(struct buf *out, const struct store_plan *plan, bool expl
                    plan->damaged);
     buf_printf(out, "in all: %" PRIu64 " chunks, %" PRIu64 " samples of %" PRIu64 " series\n",
                chunks, samples, plan->series);
+}
+
+/* --- two plans: the rules in force and others
+ * ---------------------------------------------------------------------------------------------- */
+
+static const struct plan_rule *find_same(const struct store_plan *plan,
+                                         const struct plan_rule *rule)
+{
+    for (size_t i = 0; i < plan->rule_count; i++) {
+        if (plan->rules[i].kind == rule->kind && strcmp(plan->rules[i].title, rule->title) == 0)
+            return &plan->rules[i];
+    }
+    return NULL;
+}
+
+/* A row of the difference; either may be NULL. */
+typedef void put_row(struct buf *out, const struct plan_rule *before,
+                     const struct plan_rule *after);
+
+static bool is_same(const struct plan_rule *before, const struct plan_rule *after)
+{
+    return before != NULL && after != NULL && before->decides == after->decides &&
+           before->removed.series == after->removed.series &&
+           before->removed.chunks == after->removed.chunks &&
+           before->removed.samples == after->removed.samples;
+}
+
+/* What differs, in the order of the rules in force; then what is new. */
+static void each_change(struct buf *out, const struct store_plan *before,
+                        const struct store_plan *after, put_row *put)
+{
+    for (size_t i = 0; i < before->rule_count; i++) {
+        const struct plan_rule *other = find_same(after, &before->rules[i]);
+
+        if (!is_same(&before->rules[i], other))
+            put(out, &before->rules[i], other);
+    }
+    for (size_t i = 0; i < after->rule_count; i++) {
+        if (find_same(before, &after->rules[i]) == NULL)
+            put(out, NULL, &after->rules[i]);
+    }
+}
+
+static void put_change(struct buf *out, const struct plan_rule *before,
+                       const struct plan_rule *after)
+{
+    const struct plan_rule *named = before != NULL ? before : after;
+
+    if (out->data[out->len - 1] != '[')
+        buf_putc(out, ',');
+    buf_putc(out, '{');
+    put_decider(out, named->kind, named->title);
+    buf_puts(out, ",\"before\":");
+    if (before != NULL)
+        put_rule(out, before);
+    else
+        buf_puts(out, "null");
+    buf_puts(out, ",\"after\":");
+    if (after != NULL)
+        put_rule(out, after);
+    else
+        buf_puts(out, "null");
+    buf_putc(out, '}');
+}
+
+static void put_difference(struct buf *out, const struct store_plan *before,
+                           const struct store_plan *after)
+{
+    buf_puts(out, "{\"status\":\"success\",\"data\":{\"before\":");
+    put_data(out, before);
+    buf_puts(out, ",\"after\":");
+    put_data(out, after);
+    buf_puts(out, ",\"changes\":[");
+    each_change(out, before, after, put_change);
+    buf_puts(out, "]}}");
+}
+
+static void print_counts(struct buf *out, const char *when, const struct plan_rule *rule)
+{
+    if (rule == NULL)
+        buf_printf(out, "  %s: decides for nothing\n", when);
+    else
+        buf_printf(out,
+                   "  %s: decides for %" PRIu64 " series, drops %" PRIu64 " chunks (%" PRIu64
+                   " samples, %" PRIu64 " bytes) of %" PRIu64 "\n",
+                   when, rule->decides, rule->removed.chunks, rule->removed.samples,
+                   rule->removed.bytes, rule->removed.series);
+}
+
+static void print_change(struct buf *out, const struct plan_rule *before,
+                         const struct plan_rule *after)
+{
+    const struct plan_rule *named = before != NULL ? before : after;
+
+    buf_printf(out, named->kind == PLAN_RULE ? "rule \"%s\"\n" : "%s\n", named->title);
+    print_counts(out, "now", before);
+    print_counts(out, "then", after);
+}
+
+static void sum_rules(const struct store_plan *plan, struct removal *sum)
+{
+    *sum = (struct removal){.first_ms = TIDE_LATEST_MS, .last_ms = TIDE_EARLIEST_MS};
+    for (size_t i = 0; i < plan->rule_count; i++)
+        removal_add(sum, &plan->rules[i].removed);
+}
+
+static void print_difference(struct buf *out, const struct store_plan *before,
+                             const struct store_plan *after)
+{
+    struct removal now, then;
+
+    sum_rules(before, &now);
+    sum_rules(after, &then);
+    each_change(out, before, after, print_change);
+    if (after->waits)
+        buf_puts(out, "then the pass would be held until a confirm\n");
+    buf_printf(out,
+               "in all: now %" PRIu64 " chunks, %" PRIu64 " samples; then %" PRIu64
+               " chunks, %" PRIu64 " samples\n",
+               now.chunks, now.samples, then.chunks, then.samples);
 }
 
 /* -------------------------------------------------------------------------------------------------
@@ -246,12 +406,13 @@ static int read_format(const struct params *params, bool *text, struct error *er
     return 0;
 }
 
+/* `now`: a plan by the rules in force, too; NULL: none is wanted. */
 static int make(struct http_request *request, struct selectors *selectors, struct store_plan *plan,
-                struct error *err)
+                struct store_plan *now, struct error *err)
 {
     struct plan_request asked = {.cancelled = request->cancelled};
     struct rulebook *other = NULL;
-    int result;
+    int result = 0;
 
     if (selectors->count > 1)
         return error_set(err, ERR_INVALID, "invalid parameter \"match[]\": more than one");
@@ -261,32 +422,55 @@ static int make(struct http_request *request, struct selectors *selectors, struc
     }
     if (open_other(request, &selectors->params, &other, err) != 0)
         return -1;
+    if (now != NULL && other == NULL)
+        return error_set(err, ERR_INVALID, "invalid parameter \"diff\": without \"scripts\"");
+    if (now != NULL)
+        result = store_plan(http_site_store(request->site), &asked, now, err);
     if (other != NULL)
         asked.policy = rulebook_policy(other);
-    result = store_plan(http_site_store(request->site), &asked, plan, err);
+    if (result == 0)
+        result = store_plan(http_site_store(request->site), &asked, plan, err);
     rulebook_close(other);
     return result;
+}
+
+static void answer(struct http_reply *reply, const struct store_plan *plan,
+                   const struct store_plan *now, bool text, bool explains)
+{
+    reply->content_type = text ? HTTP_TYPE_TEXT : HTTP_TYPE_JSON;
+    if (now != NULL && text)
+        print_difference(&reply->body, now, plan);
+    else if (now != NULL)
+        put_difference(&reply->body, now, plan);
+    else if (text)
+        print_plan(&reply->body, plan, explains);
+    else
+        put_json(&reply->body, plan);
 }
 
 void route_plan(struct http_request *request, struct http_reply *reply)
 {
     struct selectors selectors = {0};
-    struct store_plan plan = {0};
-    bool text = false;
+    struct store_plan plan = {0}, now = {0};
+    struct store_plan *before = NULL;
+    bool text = false, diff = false;
     struct error err;
+    int result = tenant_may_all(request, &err);
 
-    if (tenant_may_all(request, &err) != 0 ||
-        selectors_read(request, true, &selectors, &err) != 0 ||
-        read_format(&selectors.params, &text, &err) != 0 ||
-        make(request, &selectors, &plan, &err) != 0) {
+    if (result == 0)
+        result = selectors_read(request, true, &selectors, &err);
+    if (result == 0)
+        result = read_format(&selectors.params, &text, &err);
+    if (result == 0)
+        result = params_flag(&selectors.params, "diff", &diff, &err);
+    before = diff ? &now : NULL;
+    if (result == 0)
+        result = make(request, &selectors, &plan, before, &err);
+    if (result != 0)
         http_reply_failure(reply, &err);
-    } else if (text) {
-        reply->content_type = HTTP_TYPE_TEXT;
-        print_plan(&reply->body, &plan, selectors.count != 0);
-    } else {
-        reply->content_type = HTTP_TYPE_JSON;
-        put_json(&reply->body, &plan);
-    }
+    else
+        answer(reply, &plan, before, text, selectors.count != 0);
     store_plan_destroy(&plan);
+    store_plan_destroy(&now);
     selectors_destroy(&selectors);
 }

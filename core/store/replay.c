@@ -490,11 +490,24 @@ static void see_lost(void *ctx, uint64_t segment, uint64_t after, uint64_t befor
 /* --- the whole ---------------------------------------------------------------------------------
  */
 
+/* What ends before that retention drops, with the series' labels; a series of the log without
+ * labels that ended earlier is no loss. (Of rules nothing is known without labels.) */
+static int64_t kept_from(const struct store *store)
+{
+    int64_t from_ms;
+
+    if (store->options.retention_ms == RETENTION_FOREVER ||
+        __builtin_sub_overflow(clock_wall_ms(store->clock), store->options.retention_ms, &from_ms))
+        return TIDE_EARLIEST_MS;
+    return from_ms;
+}
+
 /* Returns the number of samples that no series could take. */
 static uint64_t say_lost(const struct replay *replay)
 {
     const struct lost *lost = &replay->lost_bindings;
-    uint64_t samples = 0, series = 0;
+    uint64_t samples = 0, series = 0, expired = 0;
+    int64_t kept_ms = kept_from(replay->store);
 
     if (lost->samples != 0)
         log_error("samples of the log are lost: the record that names their series is damaged",
@@ -505,6 +518,10 @@ static uint64_t say_lost(const struct replay *replay)
 
         if (entry == NULL || entry->orphaned == 0)
             continue;
+        if (entry->orphaned_ms < kept_ms) {
+            expired += entry->orphaned;
+            continue;
+        }
         samples += entry->orphaned;
         series++;
         log_warn_limited("a series of the log has no labels any more",
@@ -513,6 +530,9 @@ static uint64_t say_lost(const struct replay *replay)
     if (series != 0)
         log_error("samples of the log are lost: nothing knows the labels of their series",
                   "samples=%" PRIu64 " series=%" PRIu64, samples, series);
+    if (expired != 0)
+        log_info("samples of the log are of series that retention has dropped", "samples=%" PRIu64,
+                 expired);
     if (replay->unknown != 0)
         log_warn("records of the log are of an unknown form and left out", "records=%" PRIu64,
                  replay->unknown);

@@ -50,7 +50,8 @@ struct replay_series {
     int64_t base_ms;       /* in-order samples up to here are there already (I11) */
     bool has_base;
     uint32_t partition;
-    uint64_t orphaned; /* samples of it that were dropped for want of a metric */
+    uint64_t orphaned;   /* samples of it that were dropped for want of a metric */
+    int64_t orphaned_ms; /* the newest of these */
 };
 
 enum replay_kind { REPLAY_PUT, REPLAY_LATE, REPLAY_MARK };

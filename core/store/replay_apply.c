@@ -138,6 +138,8 @@ static int apply_op(struct partition *partition, const struct replay_op *op, str
     if (op->kind != REPLAY_MARK)
         partition->counts.samples++;
     if (entry->series == NULL) {
+        entry->orphaned_ms =
+            entry->orphaned == 0 ? op->time_ms : TIDE_MAX(entry->orphaned_ms, op->time_ms);
         entry->orphaned++;
         return 0;
     }

@@ -93,6 +93,34 @@ describe("tidemark plan", function()
     assert.equal("4800", count.data.result[1].value[2])
   end)
 
+  it("tells what changes between the scripts in force and others", function()
+    local other = write(base .. "/other",
+      'tide.retention("web", { match = \'{team="web"}\', keep = "1h" })')
+    local answer = tidemark:request("POST", PLAN .. "?diff=true&scripts=" .. other)
+    assert.equal(200, answer.status, answer.body)
+    local data = json.decode(answer.body).data
+    local changes = {}
+    for _, change in ipairs(data.changes) do changes[change.rule] = change end
+    assert.equal(json.null, changes.lab.after)
+    assert.equal(json.null, changes.web.before)
+    assert.is_true(changes.lab.before.chunks > 0)
+    assert.is_true(changes.web.after.chunks >= changes.lab.before.chunks)
+    assert.is_nil(changes.configuration) -- it decides for another series, but as many
+    assert.not_equal(data.before.rules_hash, data.after.rules_hash)
+    local output, code = run(tidemark, "--diff", "--scripts", other)
+    assert.equal(0, code, output)
+    assert.truthy(output:find('rule "lab"\n  now: decides for 1 series, drops %d+ chunks'), output)
+    assert.truthy(output:find('rule "web"\n  now: decides for nothing\n  then: decides for 1'),
+      output)
+    assert.truthy(output:find("in all: now %d+ chunks, %d+ samples; then %d+ chunks"), output)
+    -- The same scripts are no difference.
+    output = run(tidemark, "--diff", "--scripts", base .. "/scripts")
+    assert.truthy(output:find("^in all: "), output)
+    output, code = run(tidemark, "--diff")
+    assert.equal(2, code, output)
+    assert.equal(400, tidemark:request("POST", PLAN .. "?diff=true").status)
+  end)
+
   it("says what is wrong with scripts and parameters, and goes on", function()
     local broken = write(base .. "/broken", "\ntide.retention(")
     local output, code = run(tidemark, "--scripts", broken)

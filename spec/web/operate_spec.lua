@@ -119,6 +119,8 @@ describe("operating in a browser", browser.specs(function()
     assert.equal("1,041", saw.quarantine[2])
     assert.equal('spec_load{team="gone"}', saw.quarantine[4])
     assert.is_true(#saw.quarantine[5] > 0)
+    assert.same({ "delete", "127.0.0.1", "1", "2,400" },
+      { saw.trash[2], saw.trash[3], saw.trash[4], saw.trash[5] })
     assert.truthy(tidemark:request("GET", "/api/v1/admin/tsdb/trash").body:find('"data":[]', 1,
       true))
   end)

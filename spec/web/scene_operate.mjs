@@ -37,6 +37,7 @@ export default async function play({ page, context, origin, saw, part, examine }
   await page.waitForFunction(() => !document.body.textContent.includes("The clock is right"));
 
   // Kill, undelete, reload.
+  saw.trash = await part("Trash").locator("tbody td").allTextContents();
   await page.getByRole("button", { name: "Undelete" }).click();
   await page.waitForSelector("text=the trash is empty");
   await page.evaluate((text) => {

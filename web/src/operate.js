@@ -94,8 +94,8 @@ async function quarantine() {
 
 async function trash(acting) {
   const { data } = await ask("admin/tsdb/trash");
-  return table(["deleted", "by", "series", "samples", "bytes", "expires", ""],
-    data.map((one) => [moment(one.time_ms), one.by, one.series, one.samples, one.bytes,
+  return table(["deleted", "what", "by", "series", "samples", "bytes", "expires", ""],
+    data.map((one) => [moment(one.time_ms), one.action, one.by, one.series, one.samples, one.bytes,
       one.expires_ms === null ? "never" : moment(one.expires_ms),
       button("Undelete", acting(() => post("admin/tsdb/undelete", { id: one.id })))]),
     "the trash is empty");

@@ -81,6 +81,13 @@ describe("operating in a browser", browser.specs(function()
     assert.is_false(clock.held)
   end)
 
+  it("shows a held pass, with a button that confirms it by its id", function()
+    assert.truthy(saw.held_pass:find(
+      "would drop 3,400 of 5,000 chunks (3.38 MiB) of 12 series", 1, true), saw.held_pass)
+    assert.equal("id=held-1", saw.confirmed)
+    assert.truthy(#saw.refused > 0)
+  end)
+
   it("plans the next pass: a row and a bar for each rule", function()
     local rows = {}
     for _, row in ipairs(saw.plan) do rows[row[1]] = row end
@@ -137,6 +144,6 @@ describe("operating in a browser", browser.specs(function()
   end)
 
   it("shows HTML in labels as text", function()
-    browser.is_clean(saw, "status of 499")
+    browser.is_clean(saw, "status of 499", "status of 40")
   end)
 end))

@@ -92,8 +92,7 @@ function passHold({ since_ms, series, chunks, bytes, all_chunks }) {
 // What waits for somebody's word, with a button for it.
 export async function held(acting) {
   const { data } = await ask("admin/tsdb/confirm");
-  const holds = data.holds ?? (data.held ? [{ id: "", kind: "clock", why: data.clock }] : []);
-  return holds.map((hold) => message("warning",
+  return data.holds.map((hold) => message("warning",
     ...(hold.kind === "clock" ? clockHold(data, hold) : passHold(hold)), " ",
     button(hold.kind === "clock" ? "The clock is right" : "Let it drop that",
       acting(() => post("admin/tsdb/confirm", { id: hold.id })))));

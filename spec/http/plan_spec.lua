@@ -121,6 +121,46 @@ describe("tidemark plan", function()
     assert.equal(400, tidemark:request("POST", PLAN .. "?diff=true").status)
   end)
 
+  it("is held when the pass would drop too much, until its id is confirmed", function()
+    assert.equal(0, tidemark:stop())
+    assert(os.remove(base .. "/data/retention.state")) -- nobody knows when the last pass was
+    tidemark = server.start(base .. "/data", "--scripts", base .. "/scripts",
+      "--set", "retention.hold_least=0", "--set", "retention.hold_share=0")
+    local confirm = "/api/v1/admin/tsdb/confirm"
+    local function maintain()
+      assert.equal(0, os.execute(("%s/tidemark console --socket %s/data/console.sock --eval " ..
+        "'tide.server.maintain()'"):format(build, base)))
+    end
+    local function count()
+      return json.decode(tidemark:request("POST", "/api/v1/query",
+        "query=sum(count_over_time(load[11h]))",
+        { ["Content-Type"] = "application/x-www-form-urlencoded" }).body).data.result[1].value[2]
+    end
+    local function holds(method, query)
+      local answer = tidemark:request(method, confirm .. (query or ""))
+      assert.equal(200, answer.status, answer.body)
+      return json.decode(answer.body).data.holds
+    end
+    assert.same({}, holds "GET")
+    assert.is_true(json.decode(tidemark:request("POST", PLAN).body).data.waits)
+    maintain()
+    local held = holds "GET"
+    assert.same({ 1, "retention", 1 }, { #held, held[1].kind, held[1].series })
+    assert.truthy(tidemark:request("GET", "/metrics").body:find("tidemark_retention_pass_held 1\n"))
+    assert.equal("4800", count())
+    assert.truthy(run(tidemark):find("^too much at once: "))
+    assert.equal(404, tidemark:request("POST", confirm .. "?id=0123456789abcdef").status)
+    assert.same({}, holds("POST", "?id=" .. held[1].id))
+    maintain()
+    assert.is_true(tonumber(count()) < 4800)
+    local trash = json.decode(tidemark:request("GET", "/api/v1/admin/tsdb/trash").body).data
+    assert.same({ 1, "retention" }, { #trash, trash[1].action })
+    assert.equal(200, tidemark:request("POST", "/api/v1/admin/tsdb/undelete?id=" ..
+      trash[1].id).status)
+    maintain()
+    assert.equal("4800", count())
+  end)
+
   it("says what is wrong with scripts and parameters, and goes on", function()
     local broken = write(base .. "/broken", "\ntide.retention(")
     local output, code = run(tidemark, "--scripts", broken)

@@ -5,7 +5,8 @@ local json = require "cjson"
 local tide = require "spec.support.tide"
 local engine = require "spec.unit.store.engine"
 local rules = require "spec.support.rules"
-local C = tide.load("store/audit.h", "store/plan.h")
+local C = tide.load("store/audit.h", "store/plan.h",
+  "store/pass_guard.h", "store/trash.h", "store/delete.h")
 
 local HOUR = 3600000
 local START = rules.NOW
@@ -39,6 +40,7 @@ local function plan(store, request)
     found[ffi.string(rule.title)] = one
   end
   local whole = { series = tonumber(made.series), held = made.held,
+    waits = made.waits, first = made.first, unexpected = tonumber(made.surprising.samples),
     damaged = tonumber(made.damaged), explained = tonumber(made.explained_count) }
   C.store_plan_destroy(made)
   return found, whole
@@ -153,6 +155,43 @@ local function compare(store, what)
   return chunks
 end
 
+local function held(store)
+  local hold = ffi.new("struct store_hold")
+  C.store_hold_get(store.store, hold)
+  return ffi.string(hold.id)
+end
+
+-- Brings back all that is in the trash; how many samples.
+local function undelete_all(store)
+  local list, count, err = ffi.new("struct removal *[1]"), ffi.new("size_t[1]"), tide.error()
+  local restored, samples = ffi.new("struct removal"), 0
+  assert(C.store_trash_list(store.store, list, count, err) == 0, tide.text(err))
+  for i = 0, tonumber(count[0]) - 1 do
+    assert(C.store_undelete(store.store, list[0][i].id, "spec", restored, err) == 0,
+      tide.text(err))
+    samples = samples + tonumber(restored.samples)
+  end
+  C.mem_free(list[0])
+  return samples
+end
+
+local function sum_of(planned)
+  local samples = 0
+  for _, one in pairs(planned) do samples = samples + one.samples end
+  return samples
+end
+
+-- One pass, of which the plan must have said how much it drops, and whether the rest is held.
+local function foretold(store, what)
+  local before = samples_of(store)
+  local planned, whole = plan(store)
+  local expected = sum_of(planned) - (whole.waits and whole.unexpected or 0)
+  store:run "maintain"
+  assert.equal(before - expected, (samples_of(store)), what)
+  assert.equal(whole.waits, held(store) ~= "", what)
+  return whole
+end
+
 describe("a plan", function()
   after_each(function()
     rules.close_all()
@@ -171,6 +210,37 @@ describe("a plan", function()
       assert.is_true(store:close())
     end
     assert.is_true(dropped > 5, dropped)
+  end)
+
+  it("tells what is held and what goes into the trash, over random stores and new rules", function()
+    local holds = 0
+    for seed = 1, os.getenv "LONG" == "1" and 200 or 12 do
+      math.randomseed(2000 + seed)
+      local store, book, scripts = open('tide.retention("keep", { keep = "forever" })',
+        { hold_least_bytes = 0, hold_share = any { 0, 0.1, 0.4 } })
+      fill(store)
+      local text = random_rules()
+      local what = "seed " .. seed .. "\n" .. text
+      rules.write(scripts, { ["a.lua"] = text })
+      assert.is_true(rules.reload(book))
+      local before, series = samples_of(store)
+      local whole = foretold(store, what)
+      assert.is_true(whole.first, what)
+      if whole.waits then
+        holds = holds + 1
+        foretold(store, what) -- still
+        local err = tide.error()
+        assert(C.store_hold_confirm(store.store, held(store), "spec", err) == 0, tide.text(err))
+        assert.is_false(foretold(store, what).waits, what)
+      end
+      local _, after = plan(store)
+      assert.is_false(after.first, what)
+      assert.equal(before - samples_of(store), undelete_all(store), what)
+      store:run "maintain" -- leaves what came back
+      assert.same({ before, series }, { samples_of(store) }, what)
+      assert.is_true(store:close())
+    end
+    assert.is_true(holds > 2, holds)
   end)
 
   it("of other scripts is what a pass does once they are in force", function()

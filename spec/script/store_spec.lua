@@ -92,6 +92,58 @@ describe("rules on a store", function()
     end
   end)
 
+  it("keep everything whatever breaks: memory, answers, suspension, before and after it worked",
+    function()
+      for _, body in ipairs { 'local t = {} while true do t[#t + 1] = ("x"):rep(1000) end',
+        "return {}", "error {}", "return -1", 'return "1h", "soon"', "return s.nonsense",
+        "s.labels.team = nil return '1h'", "return 0/0" } do
+        local store, book, scripts = open({ ["a.lua"] =
+          'tide.retention("broken", { match = \'{team="a"}\', keep = function(s) ' .. body ..
+          " end }) tide.retention('short', { keep = '1h' })" }, { time_ms = 20, max_errors = 1 })
+        push_history(store, "a", "b")
+        store:advance(30 * 24 * HOUR)
+        for _ = 1, 3 do maintain(store) end
+        assert.is_true(age(store, "a") > 30 * 24, body)
+        assert.is_nil(age(store, "b"), body)
+        assert.is_true(rules.rules(book)[1].suspended, body)
+        -- Scripts that do not load change nothing: the rule stays what it is.
+        rules.write(scripts, { ["b.lua"] = "tide.retention(" })
+        assert.is_false((rules.reload(book)))
+        maintain(store)
+        assert.is_true(age(store, "a") > 30 * 24, body)
+        -- And once it works again, it decides.
+        rules.write(scripts, { ["a.lua"] = 'tide.retention("mended", { keep = "1h" })',
+          ["b.lua"] = "" })
+        assert.is_true(rules.reload(book))
+        maintain(store)
+        assert.is_nil(age(store, "a"), body)
+        assert.is_true(store:close())
+      end
+    end)
+
+  it("keep what an answer kept when the rule breaks later", function()
+    local store, book = open { ["a.lua"] = [[
+      tide.retention("turns", { match = '{team="a"}', keep = function(s)
+        if tide.shared.get "broken" then error "no" end
+        return "60d", "1m"
+      end })
+      tide.retention("short", { keep = "1h" })]] }
+    push_history(store, "a", "b")
+    rules.advance(10 * HOUR)
+    maintain(store)
+    assert.equal(10, age(store, "a"))
+    assert.is_true(age(store, "b") < 4)
+    local console = rules.console(book)
+    console:eval 'tide.shared.set("broken", 1)'
+    console:close()
+    store:advance(90 * 24 * HOUR)
+    rules.advance(90 * 24 * HOUR)
+    for _ = 1, 3 do maintain(store) end
+    assert.is_true(age(store, "a") > 90 * 24)
+    assert.is_nil(age(store, "b"))
+    assert.is_true(store:close())
+  end)
+
   it("admit, relabel and drop at the first sight of a series", function()
     local store, book = open { ["a.lua"] = [[
       tide.admit("tidy", function(s)

@@ -38,6 +38,8 @@ void appender_free(struct appender *appender)
     mem_free(appender->pairs);
     mem_free(appender->times_ms);
     mem_free(appender->values);
+    mem_free(appender->intervals);
+    mem_free(appender->dropped);
     mem_free(appender);
 }
 
@@ -273,10 +275,11 @@ int push_put_newest(struct push *push, struct series *series, int64_t time_ms, d
     return put_newest(push, series, time_ms, value, err);
 }
 
-/* Samples of entry i, under the stripe of the series. 0, or -1: the head is broken. */
-static inline int apply_samples(struct push *push, size_t i, const int64_t *times,
-                                const double *values, size_t count, struct series *series,
-                                struct error *err)
+/* Samples of entry i, under the stripe of the series. 0, or -1: the head is broken. Inline, for a
+ * call costs 38 instructions a sample. */
+__attribute__((always_inline)) static inline int
+apply_samples(struct push *push, size_t i, const int64_t *times, const double *values, size_t count,
+              struct series *series, struct error *err)
 {
     series->arrival_s = push->now_s;
     for (size_t k = 0; k < count; k++) {
@@ -361,7 +364,7 @@ static int apply_slice(struct push *push, size_t i, uint32_t from, uint32_t to, 
 
     if (series == NULL)
         return 1;
-    if (!series->broken && TIDE_LIKELY(series->door == 0))
+    if (!series->broken && TIDE_LIKELY((series->door & DOOR_SAMPLES) == 0))
         result = apply_samples(push, i, times, values, to - from, series, err);
     else if (!series->broken)
         result = push_through_door(push, i, times, values, to - from, series, err);

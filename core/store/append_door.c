@@ -44,19 +44,23 @@ static size_t transform(struct push *push, size_t i, const struct door *door, si
 
 struct door_pass door_pass_begin(struct push *push, const struct series *series)
 {
-    struct arena *scratch = &push->appender->scratch;
+    struct appender *appender = push->appender;
     struct door_pass pass = {
         .push = push,
         .door = door_of_id(&push->store->intake, series->door),
-        .mark = arena_mark(scratch),
         .now_ns = clock_mono_ns(push->store->clock),
     };
     size_t count = pass.door->transform_count;
 
     if (!pass.door->has_intervals)
         return pass;
-    pass.states = arena_alloc(scratch, count * sizeof(*pass.states));
-    pass.dropped = arena_alloc(scratch, count * sizeof(*pass.dropped));
+    if (appender->interval_cap < count) {
+        appender->interval_cap = count;
+        appender->intervals = mem_realloc(appender->intervals, count * sizeof(*pass.states));
+        appender->dropped = mem_realloc(appender->dropped, count * sizeof(*pass.dropped));
+    }
+    pass.states = appender->intervals;
+    pass.dropped = appender->dropped;
     for (size_t k = 0; k < count; k++) {
         pass.dropped[k] = 0;
         pass.states[k] = (struct interval_state){
@@ -119,7 +123,6 @@ void door_pass_end(struct door_pass *pass, size_t i)
             counter_add(&rule->counts->dropped_interval, pass->dropped[k]);
         refuse_dropped(push, i, rule, pass->dropped[k], "too soon after the sample before");
     }
-    arena_release(&push->appender->scratch, pass->mark);
 }
 
 /* Samples `from` to `to` of the scratch. What was charged and is not stored is given back. 0, or -1
@@ -209,7 +212,7 @@ size_t push_transform_entry(struct push *push, size_t i, const int64_t **times,
 
     if (series == NULL)
         return count;
-    if (series->door != 0) {
+    if ((series->door & DOOR_SAMPLES) != 0) {
         copy(appender, *times, *values, count);
         count = transform(push, i, door_of_id(&push->store->intake, series->door), count);
         *times = appender->times_ms;

@@ -79,8 +79,7 @@ size_t push_transform_entry(struct push *push, size_t i, const int64_t **times,
 struct door_pass {
     struct push *push;
     struct door *door;
-    struct arena_mark mark;
-    struct interval_state *states; /* by transform */
+    struct interval_state *states; /* by transform; the appender's; NULL: no intervals */
     uint64_t *dropped;             /* by transform */
     int64_t now_ns;
     uint64_t charged; /* by rates, and not applied yet */

@@ -146,7 +146,7 @@ static int put_slice(struct push *push, struct series *series, struct import_sam
     size_t kept = 0;
     int result;
 
-    if (series->door == 0 || count == 0)
+    if ((series->door & DOOR_SAMPLES) == 0 || count == 0)
         return put_samples(push, series, samples, count, err);
     pass = door_pass_begin(push, series);
     for (size_t i = 0; i < count; i++) {

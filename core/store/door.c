@@ -326,7 +326,7 @@ void door_attach_locked(struct store *store, struct series *series)
     door = door_for(intake, set, list, series->pair_count, &key);
     if (door != NULL) {
         door_count_in(intake, door);
-        series->door = door->id;
+        series->door = door_name(door);
     }
     intake_set_unref(intake, set);
     buf_destroy(&key);

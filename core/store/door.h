@@ -114,8 +114,19 @@ struct door *door_for(struct intake *intake, struct intake_set *set, const struc
 /** Takes NULL. */
 void door_unref(struct intake *intake, struct door *door);
 
-static inline struct door *door_of_id(const struct intake *intake, uint32_t id)
+/* In series.door beside the id: its samples are looked at, not only the series counted. */
+#define DOOR_SAMPLES 0x80000000u
+
+static inline uint32_t door_name(const struct door *door)
 {
+    return door->id | (door->transform_count != 0 || door->has_rates ? DOOR_SAMPLES : 0);
+}
+
+/** The door that series.door names. */
+static inline struct door *door_of_id(const struct intake *intake, uint32_t name)
+{
+    uint32_t id = name & ~DOOR_SAMPLES;
+
     return intake->segments[id / DOOR_SEGMENT][id % DOOR_SEGMENT];
 }
 

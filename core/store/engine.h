@@ -181,7 +181,10 @@ struct appender {
     bool conditional;         /* out: another answer once a quota has room */
     int64_t *times_ms;        /* samples on their way through a door */
     double *values;
-    size_t scratch_cap; /* of these two */
+    size_t scratch_cap;               /* of these two */
+    struct interval_state *intervals; /* of a pass through a door, by transform */
+    uint64_t *dropped;
+    size_t interval_cap; /* of these two */
 };
 
 /**

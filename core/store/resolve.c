@@ -184,7 +184,7 @@ static void give_door(struct appender *appender, struct series *series)
 {
     if (appender->door == NULL)
         return;
-    series->door = appender->door->id;
+    series->door = door_name(appender->door);
     appender->door = NULL;
 }
 

@@ -148,16 +148,19 @@ local function names_within(prefix)
   return list
 end
 
+-- Right name, wrong table: retention = "15d" at the top.
+local function elsewhere(name)
+  for _, full in ipairs(names) do
+    if match(full, "[^.]+$") == name then return full end
+  end
+end
+
 -- What to say about a name that is no key.
 local function unknown(prefix, name)
   local near = units.nearest(name, names_within(prefix))
   if near then return format('unknown key (did you mean "%s"?)', prefix .. near) end
-  -- Right name, wrong table: retention = "15d" at the top.
-  for _, full in ipairs(names) do
-    if match(full, "[^.]+$") == name then
-      return format('unknown key (did you mean "%s"?)', full)
-    end
-  end
+  near = elsewhere(name)
+  if near then return format('unknown key (did you mean "%s"?)', near) end
   near = units.nearest(prefix .. name, names)
   return "unknown key" .. (near and format(' (did you mean "%s"?)', near) or "")
 end
@@ -184,8 +187,10 @@ local function walk(given, prefix, values, origins, origin, problem)
       if type(value) == "table" then
         walk(value, path .. ".", values, origins, origin, problem)
       else
-        problem(path, format("%s: not a table but %s (try %s = { %s = ... })", path,
-          shown(value), path, names_within(path .. ".")[1]))
+        local other = elsewhere(name)
+        problem(path, format("%s: not a table but %s (%s)", path, shown(value),
+          other and format('did you mean "%s"?', other) or
+          format("try %s = { %s = ... }", path, names_within(path .. ".")[1])))
       end
     elseif type(name) == "string" then
       problem(path, path .. ": " .. unknown(prefix, name))

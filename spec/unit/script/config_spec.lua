@@ -168,7 +168,7 @@ describe("config.lua", function()
     { 'return { storage = { retenton = "15d" } }',
       'FILE:1: storage.retenton: unknown key (did you mean "storage.retention"?)' },
     { '\n\nreturn { retention = "15d" }',
-      'FILE:3: retention: unknown key (did you mean "storage.retention"?)' },
+      'FILE:3: retention: not a table but "15d" (did you mean "storage.retention"?)' },
     { 'return { stroage = {} }', 'FILE:1: stroage: unknown key (did you mean "storage"?)' },
     { 'return { quux = 1 }', "FILE:1: quux: unknown key" },
     { 'return { storage = { min_shrink_ratio = 1.01 } }',

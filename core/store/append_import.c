@@ -137,8 +137,8 @@ static int put_samples(struct push *push, struct series *series,
     return 0;
 }
 
-/* Under the stripe. What intervals leave out is overwritten; imports are not held to rates, for
- * they have their own way to wait. */
+/* Under the stripe. What intervals leave out is overwritten; imports are not held to rates: a
+ * body larger than a burst could never come in. */
 static int put_slice(struct push *push, struct series *series, struct import_sample *samples,
                      size_t count, struct error *err)
 {

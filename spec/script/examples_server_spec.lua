@@ -247,11 +247,13 @@ describe("scripts/", function()
     assert.equal(204, series("search", 20).status)
     assert.equal("10", query("admin", 'count(m{tenant="lab"})')[1].value[2])
     local lines = {}
-    for i = 1, 1100 do lines[i] = ('x{tenant="lab2"} 1 %d000\n'):format(os.time() - 1101 + i) end
-    answer = ask("ann", "POST", "/api/v1/import/prometheus", table.concat(lines))
+    for i = 1, 1100 do
+      lines[i] = ("x,tenant=lab2 value=1 %d000000000\n"):format(os.time() - 1101 + i)
+    end
+    answer = ask("ann", "POST", "/api/v2/write", table.concat(lines))
     assert.equal(429, answer.status, answer.body)
     assert.equal("1", answer.headers["retry-after"])
-    assert.is_true(json.decode(answer.body).reasons.rate_limit > 50)
+    assert.is_truthy(json.decode(answer.body).message:find('limit "rate per tenant"', 1, true))
     local metrics = process.wait_for("the warnings", 15, function()
       local text = one:request("GET", "/metrics", nil,
         { Authorization = "Bearer " .. TOKENS.support }).body

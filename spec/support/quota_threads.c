@@ -48,9 +48,9 @@ static void write_rules(const char *folder, int series)
     TIDE_ASSERT(rename(hidden, path) == 0);
 }
 
-static void push_round(struct run *run, struct appender *appender, struct batch *batch, int round)
+static void push_round(struct run *run, struct appender *appender, struct batch *batch,
+                       struct buf *blocks, int round)
 {
-    static __thread struct buf blocks[SERIES];
     struct append_result result;
     uint64_t count = 0;
     struct error err;
@@ -83,9 +83,12 @@ static void *push(void *arg)
     struct run *run = arg;
     struct appender *appender = appender_new(run->store);
     struct batch batch = {0};
+    struct buf blocks[SERIES] = {0};
 
     while (__atomic_load_n(&run->stop, __ATOMIC_RELAXED) == 0)
-        push_round(run, appender, &batch, __atomic_load_n(&run->round, __ATOMIC_RELAXED));
+        push_round(run, appender, &batch, blocks, __atomic_load_n(&run->round, __ATOMIC_RELAXED));
+    for (int i = 0; i < SERIES; i++)
+        buf_destroy(&blocks[i]);
     batch_destroy(&batch);
     appender_free(appender);
     return NULL;

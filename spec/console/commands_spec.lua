@@ -180,7 +180,8 @@ describe("console commands", function()
     local found, output = verdicts [[trace('load{team="web", pod="p"}', { tenant = "web" })]]
     assert.same({ "admit no dev: has no opinion", 'admit no pods: makes it load{team="web"}',
       "retention lab: does not match", "retention web: keeps 3d, which holds for 1h",
-      "downsample old: does not match", "query own: shows only some series, and this one", "result secrets: has no opinion" }, found)
+      "downsample old: does not match", "query own: shows only some series, and this one",
+      "result secrets: has no opinion" }, found)
     assert.truthy(output:find('not in the store; it ends as load{team="web"}', 1, true))
     found, output = verdicts [[trace('load{team="lab"}', { tenant = "web" })]]
     assert.truthy(output:find("is in the store", 1, true))

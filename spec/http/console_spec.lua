@@ -85,7 +85,8 @@ describe("the console over HTTP", function()
 
   it("completes", function()
     local _, id = run "my_number = 1"
-    local answer = running:request("POST", PATH .. "/complete?session=" .. id .. "&cursor=4", "my_nzz")
+    local path = PATH .. "/complete?session=" .. id .. "&cursor=4"
+    local answer = running:request("POST", path, "my_nzz")
     assert.equal(200, answer.status, answer.body)
     assert.same({ from = 0, items = { "my_number" } }, json.decode(answer.body).data)
     running:request("DELETE", PATH .. "?session=" .. id)
@@ -116,7 +117,8 @@ describe("the console over HTTP", function()
     local client = open "for i = 1, 1e6 do print(('x'):rep(1000)) end"
     read_until(client, '"id"')
     for i = 1, 5 do
-      assert.equal(204, running:request("POST", "/api/v1/import/prometheus", "a " .. i .. "\n").status)
+      local answer = running:request("POST", "/api/v1/import/prometheus", "a " .. i .. "\n")
+      assert.equal(204, answer.status)
     end
     local events, id = run "1 + 1"
     assert.equal("done", events[2].name)

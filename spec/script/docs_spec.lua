@@ -184,8 +184,8 @@ describe("docs/lua-api.md", function()
     ["table."] = "concat insert remove sort",
     ["string."] = "byte char find format len lower rep reverse sub upper",
     ["tide."] = "seconds minutes hours days weeks duration size now ago matches replace pairs " ..
-      "log metric drop retention admit transform limit quarantine query refuse result func every " ..
-      "record alert on command push series store delete undelete shared downsample " ..
+      "log metric drop retention admit transform limit quarantine query refuse result func " ..
+      "every record alert on command push series store delete undelete shared downsample " ..
       "disk_pressure",
   }
 

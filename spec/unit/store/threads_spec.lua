@@ -9,7 +9,8 @@ local function race(program, arguments)
   local tool = build .. "/tools/" .. program
   assert(os.execute(("make -s SANITIZER='%s' %s"):format(sanitizer, tool)) == 0)
   local folder = engine.folder()
-  local pipe = io.popen(("env -u LD_PRELOAD timeout 120 %s %s %s 2>&1"):format(tool, folder, arguments))
+  local pipe = io.popen(("env -u LD_PRELOAD timeout 120 %s %s %s 2>&1"):format(tool, folder,
+    arguments))
   local text = pipe:read("*a")
   pipe:close()
   engine.remove(folder)

@@ -189,7 +189,8 @@ describe("tidemark console", function()
 
     it("ends what runs at Ctrl-C while pushes go on", function()
       open()
-      screen:line("while true do end")
+      screen:line("print('be' .. 'gun') while true do end")
+      screen:wait_for("\nbegun")
       for i = 1, 50 do push("pushed " .. i .. "\n") end
       screen:keys("C-c")
       screen:wait_for("cancelled")

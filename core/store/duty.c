@@ -29,6 +29,15 @@ bool policy_decides(const struct policy *policy)
     return policy != NULL && policy->retention_of != NULL;
 }
 
+/* The pass closes the head of a quiet series first, which makes one more chunk. */
+static bool closes_head(const struct store *store, const struct series *series)
+{
+    uint32_t quiet_s = store_now_s(store) - series->arrival_s;
+
+    return series_has_head(series) &&
+           (int64_t)quiet_s > store->options.head_chunk_timeout_ms / 1000;
+}
+
 struct duty duty_of(const struct store *store, const struct series *series)
 {
     struct duty duty = {
@@ -43,7 +52,7 @@ struct duty duty_of(const struct store *store, const struct series *series)
     };
 
     if (!series->archived)
-        duty.chunks = series->chunk_count - series->persisted;
+        duty.chunks = series->chunk_count - series->persisted + closes_head(store, series);
     if (!duty.uncounted)
         duty.chunks += (uint64_t)series->file_chunks;
     return duty;

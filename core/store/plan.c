@@ -15,15 +15,6 @@ struct planning {
     struct store_plan *plan;
 };
 
-/* The pass closes the head of a quiet series first, which makes one more chunk. */
-static bool closes_head(const struct store *store, const struct series *series)
-{
-    uint32_t quiet_s = store_now_s(store) - series->arrival_s;
-
-    return series_has_head(series) &&
-           (int64_t)quiet_s > store->options.head_chunk_timeout_ms / 1000;
-}
-
 /* Under its stripe; as look_at of maintenance.c, but it touches nothing. */
 static void note(struct planning *planning, const struct series *series, struct duties *duties)
 {
@@ -38,7 +29,6 @@ static void note(struct planning *planning, const struct series *series, struct 
         labels_unref(duty.labels);
         return;
     }
-    duty.chunks += !series->archived && closes_head(planning->store, series);
     if (planning->policy == planning->store->options.policy)
         duty_recall(planning->store, &duty);
     duties_add(duties, &duty);

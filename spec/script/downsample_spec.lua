@@ -15,12 +15,11 @@ local EVERY = { ["1m"] = MINUTE, ["5m"] = 5 * MINUTE, ["1h"] = HOUR }
 
 local folders = {}
 
-local function bits(value) return ffi.new("double[1]", value) end
 local function bits_of(value)
   if type(value) == "cdata" then return value end
-  return ffi.cast("uint64_t *", bits(value))[0]
+  return tide.bits64(value)
 end
-local function number(value) return ffi.cast("double *", ffi.new("uint64_t[1]", value))[0] end
+local number = tide.double64
 
 -- --- the model -----------------------------------------------------------------------------------
 

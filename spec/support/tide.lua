@@ -57,6 +57,10 @@ function tide.double(hex)
   return u.d
 end
 
+-- The same with the bits as uint64_t.
+function tide.bits64(value) return pun({ d = value }).u end
+function tide.double64(bits) return pun({ u = bits }).d end
+
 -- Bytes of a hex string, and back.
 function tide.unhex(hex)
   return (hex:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end))

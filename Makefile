@@ -171,7 +171,7 @@ bench_programs := $(bench_sources:spec/bench/%.c=$(B)/bench/%)
 
 bench-tools: $(bench_programs)
 
-$(B)/bench/%: spec/bench/%.c $(objects)
+$(B)/bench/%: spec/bench/%.c spec/bench/bench.h $(objects)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(q)$(CC) $(all_cflags) -o $(O)/bench_$*.o -c $<

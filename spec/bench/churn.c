@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/logger.h"
 #include "base/mem.h"
+#include "bench.h"
 #include "disk/volume_forward.h"
 #include "disk/wal.h"
 #include "store/append.h"
@@ -25,14 +26,6 @@
 #define MINUTE_MS 60000
 #define STEP_MINUTES 10
 #define SCRAPE_MINUTES 5
-
-static void must(int status, const struct error *err)
-{
-    if (status == 0)
-        return;
-    fprintf(stderr, "churn: %s\n", err->text);
-    exit(1);
-}
 
 /* --- a volume that counts what the label index is given -----------------------------------------
  */
@@ -73,17 +66,6 @@ static struct kv *open_counted(struct volume *volume, const char *name,
 
 /* --- series and their pushes --------------------------------------------------------------------
  */
-
-static void put_label(struct buf *out, const char *name, const char *format, size_t number)
-{
-    char text[64];
-
-    snprintf(text, sizeof(text), format, number);
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(name));
-    buf_puts(out, name);
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(text));
-    buf_puts(out, text);
-}
 
 /* Pods come and go: a hundred series each. */
 static void put_series(struct buf *out, size_t number)

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/logger.h"
 #include "base/mem.h"
+#include "bench.h"
 #include "disk/wal.h"
 #include "store/append.h"
 #include "store/store.h"
@@ -30,14 +31,6 @@ struct bench {
     struct buf *blocks;
     double *values;
 };
-
-static void must(int status, const struct error *err)
-{
-    if (status == 0)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
-}
 
 static void put_text(struct buf *out, const char *text)
 {

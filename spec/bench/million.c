@@ -13,6 +13,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "bench.h"
 #include "store/append.h"
 #include "store/store.h"
 
@@ -23,14 +24,6 @@
 #define HOUR_MS (3600 * 1000)
 #define ROUNDS 4
 #define LATENCIES 65536
-
-static void must(int status, const struct error *err)
-{
-    if (status == 0)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
-}
 
 static void rest(int64_t ns)
 {
@@ -50,17 +43,6 @@ struct load {
     struct clock clock;
     struct store *store;
 };
-
-static void put_label(struct buf *out, const char *name, const char *format, size_t number)
-{
-    char text[64];
-
-    snprintf(text, sizeof(text), format, number);
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(name));
-    buf_puts(out, name);
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(text));
-    buf_puts(out, text);
-}
 
 static void make_blocks(struct load *load)
 {

@@ -12,6 +12,7 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "bench.h"
 #include "script/rulebook.h"
 #include "script/sandbox.h"
 #include "store/append.h"
@@ -28,31 +29,12 @@ struct bench {
     const char *folder;
 };
 
-static void must(int status, const struct error *err)
-{
-    if (status == 0)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
-}
-
 static double cpu_s(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void put_label(struct buf *out, const char *name, const char *format, size_t number)
-{
-    char text[64];
-
-    snprintf(text, sizeof(text), format, number);
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(name));
-    buf_puts(out, name);
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(text));
-    buf_puts(out, text);
 }
 
 /* A sample for each series, of now. */

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/regex.h"
 #include "base/thread.h"
+#include "bench.h"
 #include "promql/engine.h"
 #include "store/append.h"
 #include "store/store.h"
@@ -27,14 +28,6 @@ struct bench_store {
     struct batch batch;
     struct clock clock;
 };
-
-static void must(int status, const struct error *err)
-{
-    if (status == 0)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
-}
 
 static void open_store(struct bench_store *bench, const char *folder)
 {
@@ -53,21 +46,6 @@ static void open_store(struct bench_store *bench, const char *folder)
     bench->store = store_open(&options, NULL, &err);
     must(bench->store != NULL ? 0 : -1, &err);
     bench->appender = appender_new(bench->store);
-}
-
-static void put_text(struct buf *out, const char *text)
-{
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(text));
-    buf_puts(out, text);
-}
-
-static void put_label(struct buf *out, const char *name, const char *format, size_t number)
-{
-    char text[64];
-
-    snprintf(text, sizeof(text), format, number);
-    put_text(out, name);
-    put_text(out, text);
 }
 
 static void put_labels(struct buf *out, const char *name, size_t i, const char *le)

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/logger.h"
 #include "base/mem.h"
+#include "bench.h"
 #include "store/append.h"
 #include "store/store.h"
 
@@ -32,14 +33,6 @@ static void report(struct stopwatch from, const char *what)
     fflush(stdout);
 }
 
-static void must(int status, const struct error *err)
-{
-    if (status == 0)
-        return;
-    fprintf(stderr, "%s\n", err->text);
-    exit(1);
-}
-
 static struct store *open_store(const char *folder, const struct clock *clock, const char *what)
 {
     struct stopwatch watch = start();
@@ -57,17 +50,6 @@ static struct store *open_store(const char *folder, const struct clock *clock, c
     must(store != NULL ? 0 : -1, &err);
     report(watch, what);
     return store;
-}
-
-static void put_label(struct buf *out, const char *name, const char *format, size_t number)
-{
-    char text[64];
-
-    snprintf(text, sizeof(text), format, number);
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(name));
-    buf_puts(out, name);
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), strlen(text));
-    buf_puts(out, text);
 }
 
 /* All series' blocks behind each other; ends[i] is where the i-th ends. */

@@ -4,12 +4,7 @@ local lfs = require "lfs"
 
 local build = os.getenv("BUILD") or "build"
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local read = require("spec.support.file").read
 
 local function output_of(command)
   local pipe = io.popen(command)

@@ -1,12 +1,7 @@
 -- docs/http-api.md and the router: every route is on the page as it is, and the page has no other.
 local server = require "spec.support.server"
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local read = require("spec.support.file").read
 
 -- "GET POST" in order of the alphabet, from whatever separates the words.
 local function verbs_of(text)

@@ -1,12 +1,7 @@
 -- Links among the pages of the manual lead somewhere: to a file, and to a heading in it.
 local lfs = require "lfs"
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local read = require("spec.support.file").read
 
 -- Without what stands in fences.
 local function prose(text)

@@ -1,12 +1,7 @@
 -- The pages that a newcomer follows: what they tell to type is typed, and what they show comes.
 local manual_page = require "spec.support.manual_page"
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local read = require("spec.support.file").read
 
 -- A program that a page starts and that may be missing here.
 local function is_missing(steps, name)

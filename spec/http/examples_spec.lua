@@ -2,12 +2,7 @@
 local cjson = require "cjson"
 local server = require "spec.support.server"
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local read = require("spec.support.file").read
 
 describe("docs/examples", function()
   local known, page = {}, nil

@@ -362,12 +362,7 @@ describe("the schema", function()
   local config = require "tidemark.config"
   local units = require "tidemark.units"
 
-  local function read(path)
-    local file = assert(io.open(path))
-    local text = file:read("*a")
-    file:close()
-    return text
-  end
+  local read = require("spec.support.file").read
 
   it("is what the example config.lua and the document were made from (make docs)", function()
     assert.equal(config.example(), read("config.lua"))

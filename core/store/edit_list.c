@@ -147,11 +147,23 @@ static bool same_bits(double a, double b)
     return memcmp(&a, &b, sizeof(a)) == 0;
 }
 
-/* Two puts of one time become one. A put that replaced whatever was below still does. */
+/* Two puts of one time become one: which rule has it for what is below? A put that replaced that
+ * still does. A greater one (MAX) over one that yields to it (FIRST, of an undelete) does not
+ * yield: it is compared with it. A smaller one leaves the yielding one, though it might have won
+ * over something smaller still below: that takes a push that an undelete found there already. */
+static uint8_t joined_rule(const struct edit_put *there, const struct edit_put *comes, double value)
+{
+    bool won = comes->rule == DUPLICATE_MAX && same_bits(value, comes->value);
+
+    if (comes->rule == DUPLICATE_LAST || (won && there->rule == DUPLICATE_FIRST))
+        return comes->rule;
+    return there->rule;
+}
+
 static bool join_puts(struct edit_put *there, const struct edit_put *comes)
 {
     double value = duplicate_resolve((enum duplicate_rule)comes->rule, there->value, comes->value);
-    uint8_t rule = comes->rule == DUPLICATE_LAST ? DUPLICATE_LAST : there->rule;
+    uint8_t rule = joined_rule(there, comes, value);
     bool same = same_bits(value, there->value) && rule == there->rule;
 
     there->value = value;

@@ -78,9 +78,9 @@ static void settle_chunks(struct store *store, struct series *series, struct fil
                               : (int32_t)TIDE_MIN(file->stat.chunks, (uint64_t)INT32_MAX);
     series->mtime_ns = file->stat.mtime_ns;
     series->tail_first_ms = file->tail_first_ms;
-    series->first_known = true;
-    series->first_ms = file->result == MERGE_REPLACE ? file->first_ms : TIDE_LATEST_MS;
-    series->first_ms = TIDE_MIN(series->first_ms, series_first_in_memory(series));
+    series_set_first(series,
+                     TIDE_MIN(file->result == MERGE_REPLACE ? file->first_ms : TIDE_LATEST_MS,
+                              series_first_in_memory(series)));
     counter_add(&store->counters.merges, 1);
     series_mark_dirty(store, series);
 }

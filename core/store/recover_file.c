@@ -496,8 +496,7 @@ void recovery_forget_file_locked(struct recovery *recovery, struct series *serie
 {
     series->file_chunks = 0;
     series->mtime_ns = MTIME_UNKNOWN;
-    series->first_ms = series_first_in_memory(series);
-    series->first_known = true;
+    series_set_first(series, series_first_in_memory(series));
     series_mark_dirty(recovery->store, series);
 }
 

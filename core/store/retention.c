@@ -99,9 +99,9 @@ static int settle_drop(struct store *store, const struct drop_work *work)
     if (!series->archived) {
         series->file_chunks = (int32_t)TIDE_MIN(drop->stat.chunks, (uint64_t)INT32_MAX);
         series->mtime_ns = drop->stat.mtime_ns;
-        series->first_ms = drop->stat.chunks != 0 ? drop->first_ms : series_first_in_memory(series);
-        series->first_ms = TIDE_MIN(series->first_ms, edits_first_ms(series));
-        series->first_known = true;
+        series_set_first(series, TIDE_MIN(drop->stat.chunks != 0 ? drop->first_ms
+                                                                 : series_first_in_memory(series),
+                                          edits_first_ms(series)));
         if (drop->stat.chunks < series->persisted) {
             uint32_t gone = series->persisted - (uint32_t)drop->stat.chunks;
 

@@ -126,6 +126,12 @@ void series_replace_head(struct slab_pool *pool, struct series *series, struct s
 void series_learn_value(struct series *series);
 /** First time in memory; TIDE_LATEST_MS when nothing is. */
 int64_t series_first_in_memory(const struct series *series);
+/** Where it begins. TIDE_LATEST_MS: nothing is left; what comes next is not known yet. */
+static inline void series_set_first(struct series *series, int64_t first_ms)
+{
+    series->first_ms = first_ms;
+    series->first_known = first_ms != TIDE_LATEST_MS;
+}
 
 static inline bool series_has_head(const struct series *series)
 {

@@ -25,6 +25,7 @@
 package.path = "./?.lua;" .. package.path
 local cjson = require "cjson"
 local socket = require "socket"
+local memory_group = require "spec.bench.memory_group"
 local peers = require "spec.bench.peers"
 local process = require "spec.support.process"
 local chart = require "spec.bench.chart"
@@ -246,13 +247,8 @@ end
 
 -- A million series, each pushed every 15 s, in a group of 2 GiB where the system lets us make one.
 function parts.hour(result)
-  local wrapper
-  local group = { "systemd-run", "-q", "--scope", "-p", "MemoryMax=2G" }
-  if os.execute(table.concat(group, " ") .. " true >/dev/null 2>&1") == 0 then
-    wrapper = group
-  else
-    print("hour: no memory group here (systemd-run --scope): compare the peak of RSS with 2 GiB")
-  end
+  local wrapper = memory_group.wrapper(2 * 2 ^ 30)
+  if not wrapper then print("hour: no group of 2 GiB to be had: compare the peak of RSS") end
   local report = with("tidemark", function(server)
     return server:load { series = size("HOUR_SERIES", 1000000, 100000), batch = 2000,
       connections = 2, scrapes = math.max(2, math.floor(asked.hour / 15)), pace = 1 }

@@ -245,15 +245,17 @@ man_pages := $(man_sources:docs/man/%.scd=$(B)/man/%) $(B)/man/tidemark-config.l
 
 man: $(man_pages) ## make the manual pages (needs scdoc)
 
-$(B)/man/%: docs/man/%.scd
-	$(call say,MAN,$@)
-	@mkdir -p $(@D)
-	$(q)scdoc < $< > $@
+tidy_man := awk -f .package/tidy_man.awk
 
-$(B)/man/tidemark-config.lua.5: lua/tidemark/schema.lua lua/tidemark/config.lua
+$(B)/man/%: docs/man/%.scd .package/tidy_man.awk
 	$(call say,MAN,$@)
 	@mkdir -p $(@D)
-	$(q)luajit -e '$(from_schema).manual())' | scdoc > $@
+	$(q)scdoc < $< | $(tidy_man) > $@
+
+$(B)/man/tidemark-config.lua.5: lua/tidemark/schema.lua lua/tidemark/config.lua .package/tidy_man.awk
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(q)luajit -e '$(from_schema).manual())' | scdoc | $(tidy_man) > $@
 
 deb: ## build a Debian package of the committed tree into build/deb
 	@sh .ci/packages build deb

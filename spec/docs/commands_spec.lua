@@ -114,13 +114,16 @@ describe("the subcommands", function()
       return
     end
     assert.equal(0, os.execute("make --no-print-directory -s man B=" .. build .. " >/dev/null"))
-    local count = 0
+    local count, mandoc = 0, os.execute("command -v mandoc >/dev/null") == 0
     for name in lfs.dir(build .. "/man") do
       if name:find("%.%d$") then
         local path = build .. "/man/" .. name
         local warnings = output_of("LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -E UTF-8 -l " ..
           "-Tutf8 " .. path .. " 2>&1 >/dev/null")
         assert.equal("", warnings, path)
+        if mandoc then
+          assert.equal("", output_of("mandoc -T lint -W warning " .. path .. " 2>&1"))
+        end
         assert.truthy(output_of("man -l -P cat " .. path .. " 2>&1"):find("NAME"), path)
         count = count + 1
       end

@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include "base/hex.h"
 #include "base/logger.h"
 #include "base/mem.h"
 #include "script/config.h"
@@ -53,14 +54,6 @@ failed:
     return -1;
 }
 
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *found = c != '\0' ? strchr(digits, c | 0x20) : NULL;
-
-    return found != NULL ? (int)(found - digits) : -1;
-}
-
 /* "sha256:..." is the digest itself. */
 static int set_token(struct auth_user *user, const char *text, struct error *err)
 {
@@ -77,11 +70,11 @@ static int set_token(struct auth_user *user, const char *text, struct error *err
     if (strlen(digits) != AUTH_DIGEST_BYTES * 2)
         goto invalid;
     for (size_t i = 0; i < AUTH_DIGEST_BYTES; i++) {
-        int high = hex_digit(digits[2 * i]), low = hex_digit(digits[2 * i + 1]);
+        int byte = hex_byte(digits + 2 * i);
 
-        if (high < 0 || low < 0)
+        if (byte < 0)
             goto invalid;
-        user->token[i] = (uint8_t)(high << 4 | low);
+        user->token[i] = (uint8_t)byte;
     }
     return 0;
 invalid:

@@ -1,5 +1,7 @@
 #include "http/chunked.h"
 
+#include "base/hex.h"
+
 enum state {
     AT_SIZE,
     IN_SIZE,
@@ -15,21 +17,10 @@ enum state {
     AT_END,
 };
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* A byte of the line with the size; false when it does not belong there. */
 static bool take_size(struct chunked *chunked, uint8_t c)
 {
-    int digit = hex_digit(c);
+    int digit = hex_digit((char)c);
 
     if (digit >= 0 && chunked->state != IN_EXTENSION) {
         if (chunked->digits == 15)

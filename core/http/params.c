@@ -2,28 +2,13 @@
 
 #include <math.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/number.h"
-#include "base/utf8.h"
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "model/label_name.h"
 
 /* --- url-encoded texts -------------------------------------------------------------------------
  */
-
-static bool is_escape(struct http_text text, size_t i)
-{
-    return text.len - i >= 3 && hex_digit(text.at[i + 1]) >= 0 && hex_digit(text.at[i + 2]) >= 0;
-}
 
 struct http_text params_decode(struct http_text text, bool plus, struct arena *arena)
 {
@@ -31,8 +16,10 @@ struct http_text params_decode(struct http_text text, bool plus, struct arena *a
     size_t len = 0;
 
     for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] == '%' && is_escape(text, i)) {
-            out[len++] = (char)(hex_digit(text.at[i + 1]) << 4 | hex_digit(text.at[i + 2]));
+        int byte = percent_byte(text.at + i, text.len - i);
+
+        if (byte >= 0) {
+            out[len++] = (char)byte;
             i += 2;
         } else {
             out[len++] = plus && text.at[i] == '+' ? ' ' : text.at[i];
@@ -45,7 +32,7 @@ struct http_text params_decode(struct http_text text, bool plus, struct arena *a
 static int check_escapes(struct http_text text, struct error *err)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] == '%' && !is_escape(text, i))
+        if (text.at[i] == '%' && percent_byte(text.at + i, text.len - i) < 0)
             return error_set(err, ERR_INVALID, "invalid URL escape \"%.*s\"",
                              (int)TIDE_MIN(text.len - i, (size_t)3), text.at + i);
     }
@@ -324,51 +311,11 @@ bool params_parse_duration(struct http_text text, int64_t *ms)
 /* --- label names in a path ---------------------------------------------------------------------
  */
 
-/* "_2e_": the code point between; 0 when it is none. */
-static size_t take_code_point(const char *at, const char *end, uint32_t *code_point)
-{
-    const char *from = at;
-
-    *code_point = 0;
-    while (at < end && *at != '_' && at - from < 6) {
-        int digit = hex_digit(*at++);
-
-        if (digit < 0)
-            return 0;
-        *code_point = *code_point << 4 | (uint32_t)digit;
-    }
-    if (at == from || at == end || *at != '_' || *code_point > 0x10ffff ||
-        (*code_point >= 0xd800 && *code_point < 0xe000))
-        return 0;
-    return (size_t)(at - from) + 1;
-}
-
 struct http_text params_label_name(struct http_text text, struct arena *arena)
 {
-    const char *at = text.at + 3, *end = text.at + text.len;
-    size_t len = 0;
-    char *out;
+    char *out = arena_alloc(arena, text.len + 1);
+    size_t len = label_name_unescape(text.at, text.len, out);
 
-    if (text.len < 3 || memcmp(text.at, "U__", 3) != 0)
-        return text;
-    out = arena_alloc(arena, text.len + 1);
-    while (at < end) {
-        uint32_t code_point;
-        size_t used;
-
-        if (*at != '_') {
-            out[len++] = *at++;
-        } else if (end - at >= 2 && at[1] == '_') {
-            out[len++] = '_';
-            at += 2;
-        } else {
-            used = take_code_point(at + 1, end, &code_point);
-            if (used == 0)
-                return text;
-            len += utf8_encode(out + len, code_point); /* never longer than its escape */
-            at += 1 + used;
-        }
-    }
     out[len] = '\0';
     return (struct http_text){out, len};
 }

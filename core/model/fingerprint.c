@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 
 #define FNV_BASIS 0xcbf29ce484222325u
@@ -81,14 +82,6 @@ void fingerprint_unique_string(struct buf *out, const struct labels *labels)
 void fingerprint_format(char *out, uint64_t fp)
 {
     snprintf(out, FINGERPRINT_HEX_BYTES + 1, "%016" PRIx64, fp);
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 bool fingerprint_parse(const char *text, size_t len, uint64_t *fp)

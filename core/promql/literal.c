@@ -3,19 +3,12 @@
 
 #include <math.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/utf8.h"
 #include "model/labels.h"
 #include "promql/lexer_scan.h"
-
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* Underscores must stand between digits, or between a base prefix and a digit. */
 static bool underscores_fit(const char *text, size_t len)
@@ -24,7 +17,7 @@ static bool underscores_fit(const char *text, size_t len)
     char last = hex ? '0' : '^'; /* '0': a digit, '_', or '!': anything else */
 
     for (size_t i = hex ? 2 : 0; i < len; i++) {
-        if (is_digit(text[i]) || (hex && hex_value(text[i]) >= 0)) {
+        if (is_digit(text[i]) || (hex && hex_digit(text[i]) >= 0)) {
             last = '0';
         } else if (text[i] == '_') {
             if (last != '0')
@@ -51,7 +44,7 @@ static bool parse_integer(const char *text, size_t len, uint64_t *value)
         i = base == 16 ? 2 : 1;
     }
     for (; i < len; i++) {
-        int digit = hex_value(text[i]);
+        int digit = hex_digit(text[i]);
 
         if (text[i] == '_')
             continue;
@@ -232,7 +225,7 @@ static size_t unescape(const char *text, char *out, size_t *len)
         return 3;
     }
     for (size_t i = 1; i <= digits; i++)
-        value = value * 16 + (uint32_t)hex_value(text[i]);
+        value = value * 16 + (uint32_t)hex_digit(text[i]);
     if (digits == 0)
         out[(*len)++] = text[0];
     else if (digits == 2)

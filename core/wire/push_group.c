@@ -4,72 +4,30 @@
 #include <stdlib.h>
 
 #include "base/base64.h"
+#include "base/hex.h"
 #include "base/utf8.h"
+#include "model/label_name.h"
 
 #define BASE64_SUFFIX "@base64"
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-        return (c | 0x20) - 'a' + 10;
-    return -1;
-}
 
 /* Undoes %XX into `out` (len bytes of room); false for a broken escape. */
 static bool decode_percent(const char *text, size_t len, char *out, size_t *out_len)
 {
     *out_len = 0;
     for (size_t i = 0; i < len; i++) {
+        int byte;
+
         if (text[i] != '%') {
             out[(*out_len)++] = text[i];
             continue;
         }
-        if (len - i < 3 || hex_digit(text[i + 1]) < 0 || hex_digit(text[i + 2]) < 0)
+        byte = percent_byte(text + i, len - i);
+        if (byte < 0)
             return false;
-        out[(*out_len)++] = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
+        out[(*out_len)++] = (char)byte;
         i += 2;
     }
     return true;
-}
-
-size_t push_group_unescape_name(const char *name, size_t len, char *out)
-{
-    size_t at = 0;
-
-    if (len < 3 || memcmp(name, "U__", 3) != 0)
-        goto as_it_is;
-    for (size_t i = 3; i < len; i++) {
-        uint32_t code_point = 0;
-        size_t digits = 0;
-        char utf8[4];
-
-        if (name[i] != '_') {
-            out[at++] = name[i];
-            continue;
-        }
-        if (i + 1 < len && name[i + 1] == '_') {
-            out[at++] = '_';
-            i++;
-            continue;
-        }
-        for (i++; i < len && name[i] != '_' && digits < 6; i++, digits++) {
-            if (hex_digit(name[i]) < 0)
-                goto as_it_is;
-            code_point = code_point * 16 + (uint32_t)hex_digit(name[i]);
-        }
-        if (i == len || name[i] != '_' || digits == 0 || code_point > 0x10ffff ||
-            (code_point >= 0xd800 && code_point < 0xe000))
-            goto as_it_is;
-        digits = utf8_encode(utf8, code_point);
-        memcpy(out + at, utf8, digits);
-        at += digits;
-    }
-    return at;
-as_it_is:
-    memcpy(out, name, len);
-    return len;
 }
 
 struct part {
@@ -113,7 +71,7 @@ static int parse_pair(struct part name, struct part value, struct arena *arena, 
     if (base64 && !base64_decode(text, &value_len, BASE64_URL))
         return error_set(err, ERR_INVALID, "\"%.*s\" is not URL-safe base64",
                          (int)TIDE_MIN(value.len, (size_t)100), value.at);
-    name_len = push_group_unescape_name(plain, name_len, made);
+    name_len = label_name_unescape(plain, name_len, made);
     if (!is_label_name(made, name_len))
         return error_set(err, ERR_INVALID, "\"%.*s\" is not a label name for a group",
                          (int)TIDE_MIN(name_len, (size_t)100), made);

@@ -31,12 +31,4 @@ struct push_group {
 TIDE_NODISCARD int push_group_parse(const char *path, size_t len, struct arena *arena,
                                     struct push_group *group, struct error *err);
 
-/**
- * Undoes the escaping of names in paths (http-protocols.md 1.4): U__http_2e_x is http.x. What is
- * not escaped, or is broken, comes back as it is.
- *
- * @return length of what was written to `out` (len bytes of room)
- */
-size_t push_group_unescape_name(const char *name, size_t len, char *out);
-
 #endif

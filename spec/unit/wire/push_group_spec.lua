@@ -54,17 +54,4 @@ describe("the path of a push group", function()
       assert.equal(why, problem)
     end)
   end
-
-  it("has names unescaped as the query API does", function()
-    for name, plain in pairs {
-      U__http_2e_status__code = "http.status_code",
-      plain = "plain", U__a_zz_b = "U__a_zz_b", U__a_ = "U__a_", U__ = "",
-      U__x_d800_ = "U__x_d800_",
-      U__x_1f600_ = "x😀",
-    } do
-      local out = ffi.new("char[?]", #name)
-      local len = C.push_group_unescape_name(name, #name, out)
-      assert.equal(plain, ffi.string(out, len))
-    end
-  end)
 end)

@@ -6,16 +6,6 @@
 #include "disk/wal.h"
 #include "disk/wal_file.h"
 
-static int pass_record(void *ctx, uint64_t segment, const struct wal_frame *frame,
-                       struct error *err)
-{
-    (void)ctx;
-    (void)segment;
-    (void)frame;
-    (void)err;
-    return 0;
-}
-
 static void see_damage(void *ctx, uint64_t segment, const uint8_t *bytes, size_t len)
 {
     char name[WAL_NAME_BYTES];
@@ -37,8 +27,7 @@ static void see_lost(void *ctx, uint64_t segment, uint64_t after, uint64_t befor
 
 int verify_wal(struct verify *verify, struct error *err)
 {
-    struct wal_reader reader = {
-        .ctx = verify, .record = pass_record, .damaged = see_damage, .lost = see_lost};
+    struct wal_reader reader = {.ctx = verify, .damaged = see_damage, .lost = see_lost};
     struct wal_replay_report report;
 
     return wal_replay(verify->volume, 0, &reader, &report, err);

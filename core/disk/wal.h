@@ -143,12 +143,12 @@ TIDE_NODISCARD int wal_find(struct volume *volume, const struct volume_stat *hea
 struct wal_reader {
     void *ctx;
     /* A sound record, in order. `frame.body` is good until the call returns. 0, or -1 with err to
-     * end the replay. */
+     * end the replay. NULL: they are only counted. */
     int (*record)(void *ctx, uint64_t segment, const struct wal_frame *frame, struct error *err);
     /* Bytes between two sound records that are none; may hold what can still be guessed. NULL: not
      * told. */
     void (*damaged)(void *ctx, uint64_t segment, const uint8_t *bytes, size_t len);
-    /* Records were lost between `after` and `before` (numbers). */
+    /* Records were lost between `after` and `before` (numbers). NULL: not told. */
     void (*lost)(void *ctx, uint64_t segment, uint64_t after, uint64_t before);
     /* Progress, bytes read and in all. */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);

@@ -18,12 +18,15 @@ static int visit(struct replay *replay, uint64_t segment, const struct wal_frame
 {
     if (replay->any_record && frame->number > replay->last_record + 1) {
         replay->report->records_lost += frame->number - replay->last_record - 1;
-        replay->reader->lost(replay->reader->ctx, segment, replay->last_record, frame->number);
+        if (replay->reader->lost != NULL)
+            replay->reader->lost(replay->reader->ctx, segment, replay->last_record, frame->number);
     }
     replay->last_record = frame->number;
     replay->any_record = true;
     replay->report->records++;
-    return replay->reader->record(replay->reader->ctx, segment, frame, err);
+    return replay->reader->record != NULL
+               ? replay->reader->record(replay->reader->ctx, segment, frame, err)
+               : 0;
 }
 
 /* A record of an earlier write that damage let us find again would go back in time: left out. */

@@ -51,28 +51,10 @@ static bool is_same(const struct wal_mark *mark, const struct volume_stat *heads
            (heads->size == 0 || mark->heads_mtime_ns == heads->mtime_ns);
 }
 
-static int pass_record(void *ctx, uint64_t segment, const struct wal_frame *frame,
-                       struct error *err)
-{
-    (void)ctx;
-    (void)segment;
-    (void)frame;
-    (void)err;
-    return 0;
-}
-
-static void ignore_lost(void *ctx, uint64_t segment, uint64_t after, uint64_t before)
-{
-    (void)ctx;
-    (void)segment;
-    (void)after;
-    (void)before;
-}
-
 /* Reads the log once, which costs little beside its replay. */
 static int look_for_damage(struct store *store, struct replay_plan *plan, struct error *err)
 {
-    struct wal_reader reader = {.record = pass_record, .lost = ignore_lost};
+    struct wal_reader reader = {0};
     struct wal_replay_report report;
 
     if (wal_replay(store->folder->volume, plan->from_segment, &reader, &report, err) != 0)
@@ -256,33 +238,28 @@ static struct replay_series *find_id(struct replay *replay, uint32_t id, int64_t
     return NULL;
 }
 
+/* A sample of the series that has the id, where it is known. */
+static void put_by_id(struct replay *replay, uint32_t id, struct replay_op op)
+{
+    op.series = find_id(replay, id, op.time_ms);
+    if (op.series != NULL)
+        replay_apply_put(replay->apply, &op);
+}
+
 static int put(void *ctx, uint32_t id, int64_t time_ms, double value, struct error *err)
 {
-    struct replay *replay = ctx;
-    struct replay_series *entry = find_id(replay, id, time_ms);
-
     (void)err;
-    if (entry != NULL)
-        replay_apply_put(replay->apply, &(struct replay_op){.series = entry,
-                                                            .time_ms = time_ms,
-                                                            .value = value,
-                                                            .kind = REPLAY_PUT});
+    put_by_id(ctx, id, (struct replay_op){.time_ms = time_ms, .value = value, .kind = REPLAY_PUT});
     return 0;
 }
 
 static int late(void *ctx, uint32_t id, int64_t time_ms, double value, enum wal_late_rule rule,
                 struct error *err)
 {
-    struct replay *replay = ctx;
-    struct replay_series *entry = find_id(replay, id, time_ms);
-
     (void)err;
-    if (entry != NULL)
-        replay_apply_put(replay->apply, &(struct replay_op){.series = entry,
-                                                            .time_ms = time_ms,
-                                                            .value = value,
-                                                            .kind = REPLAY_LATE,
-                                                            .rule = (uint8_t)rule});
+    put_by_id(ctx, id,
+              (struct replay_op){
+                  .time_ms = time_ms, .value = value, .kind = REPLAY_LATE, .rule = (uint8_t)rule});
     return 0;
 }
 
@@ -634,8 +611,7 @@ int replay_definitions(struct store *store, uint64_t from_segment,
                        void *ctx, struct error *err)
 {
     struct definitions definitions = {visit, ctx};
-    struct wal_reader reader = {
-        .ctx = &definitions, .record = see_definitions, .lost = ignore_lost};
+    struct wal_reader reader = {.ctx = &definitions, .record = see_definitions};
     struct wal_replay_report report;
 
     return wal_replay(store->folder->volume, from_segment, &reader, &report, err);

@@ -173,9 +173,10 @@ static int take_heads(struct undelete *undelete, struct error *err)
     return heads_read(undelete->volume, HEADS_FILE, HEADS_SALVAGE, &visitor, &result, err);
 }
 
-static int take_archive(struct undelete *undelete, struct error *err)
+/* All series of the copy's archive, one after the other. */
+static int visit_archive(struct undelete *undelete, struct archive_visitor visitor,
+                         struct error *err)
 {
-    struct archive_visitor visitor = {.ctx = undelete, .metric = take_archived};
     bool ranges_lost;
     struct archive *archive = archive_open(undelete->volume, &ranges_lost, err);
     struct error problem;
@@ -244,16 +245,9 @@ static int keep_series(struct undelete *undelete, struct error *err)
 {
     struct store *store = undelete->store;
     struct fp_list list = {0};
-    struct archive_visitor visitor = {.ctx = &list, .metric = take_fp};
-    bool ranges_lost;
-    struct archive *archive = archive_open(undelete->volume, &ranges_lost, err);
-    struct error problem;
-    int result;
+    int result =
+        visit_archive(undelete, (struct archive_visitor){.ctx = &list, .metric = take_fp}, err);
 
-    if (archive == NULL)
-        return -1;
-    result = archive_scan_metrics(archive, 0, UINT64_MAX, &visitor, err);
-    (void)!archive_close(archive, &problem);
     if (result == 0) {
         lock_acquire(&store->background_lock);
         result = kept_add(store, list.fps, list.count, err);
@@ -277,7 +271,8 @@ static int take_all(struct undelete *undelete, const char *id, struct error *err
     if (result != 0 && err->code == ERR_NOT_FOUND)
         error_set(err, ERR_NOT_FOUND, "there is nothing in the trash under %.40s", id);
     if (result == 0)
-        result = take_archive(undelete, err);
+        result = visit_archive(
+            undelete, (struct archive_visitor){.ctx = undelete, .metric = take_archived}, err);
     if (result == 0)
         result = take_again(undelete, folder, err);
     undelete->volume->close(undelete->volume);

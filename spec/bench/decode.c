@@ -25,12 +25,16 @@ static int64_t cpu_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+typedef int decoder(const uint8_t *data, size_t len, struct push *push, struct batch *batch,
+                    struct append_result *result, struct error *err);
+
 struct job {
     const char *name;
     const char *unit;
     struct buf body;
     size_t items; /* that one run decodes */
     void (*run)(struct job *job);
+    decoder *decode; /* what run_decode calls */
     struct batch batch;
     struct buf scratch;
 };
@@ -44,6 +48,25 @@ static void check(const struct job *job, int status, const struct append_result 
                 job->batch.sample_count);
         exit(1);
     }
+}
+
+static void run_decode(struct job *job)
+{
+    struct push push = {.now_ms = 1700000000000};
+    struct append_result result;
+    struct error err;
+    int status;
+
+    append_result_init(&result);
+    batch_reset(&job->batch);
+    status = job->decode(job->body.data, job->body.len, &push, &job->batch, &result, &err);
+    check(job, status, &result, &err);
+}
+
+static int decode_influx(const uint8_t *data, size_t len, struct push *push, struct batch *batch,
+                         struct append_result *result, struct error *err)
+{
+    return influx_decode(data, len, INFLUX_NANOSECONDS, push, batch, result, err);
 }
 
 static void add_label(struct buf *out, const char *name, const char *value)
@@ -93,19 +116,6 @@ static void make_remote_write(struct job *job)
     buf_destroy(&sample);
 }
 
-static void run_remote_write(struct job *job)
-{
-    struct push push = {.now_ms = 1700000000000};
-    struct append_result result;
-    struct error err;
-    int status;
-
-    append_result_init(&result);
-    batch_reset(&job->batch);
-    status = remote_write_decode(job->body.data, job->body.len, &push, &job->batch, &result, &err);
-    check(job, status, &result, &err);
-}
-
 static void make_text(struct job *job)
 {
     for (size_t i = 0; i < SERIES; i++) {
@@ -120,20 +130,6 @@ static void make_text(struct job *job)
     job->items = SERIES;
 }
 
-static void run_text(struct job *job)
-{
-    struct push push = {.now_ms = 1700000000000};
-    struct append_result result;
-    struct error err;
-    int status;
-
-    append_result_init(&result);
-    batch_reset(&job->batch);
-    status =
-        exposition_decode_text(job->body.data, job->body.len, &push, &job->batch, &result, &err);
-    check(job, status, &result, &err);
-}
-
 /* What a new series costs beside: its labels are read once. */
 static void run_text_labels(struct job *job)
 {
@@ -141,7 +137,7 @@ static void run_text_labels(struct job *job)
     struct arena scratch = {0};
     struct error err;
 
-    run_text(job);
+    run_decode(job);
     labels_builder_init(&labels);
     for (size_t i = 0; i < job->batch.entry_count; i++) {
         labels_builder_reset(&labels, NULL);
@@ -185,19 +181,6 @@ static void make_remote_write2(struct job *job)
     buf_destroy(&sample);
 }
 
-static void run_remote_write2(struct job *job)
-{
-    struct push push = {.now_ms = 1700000000000};
-    struct append_result result;
-    struct error err;
-    int status;
-
-    append_result_init(&result);
-    batch_reset(&job->batch);
-    status = remote_write2_decode(job->body.data, job->body.len, &push, &job->batch, &result, &err);
-    check(job, status, &result, &err);
-}
-
 static void make_influx(struct job *job)
 {
     for (size_t i = 0; i < SERIES; i++) {
@@ -210,20 +193,6 @@ static void make_influx(struct job *job)
         buf_printf(&job->body, " value=%.3f 1700000000%03zu000000\n", (double)i * 1.5, i);
     }
     job->items = SERIES;
-}
-
-static void run_influx(struct job *job)
-{
-    struct push push = {.now_ms = 1700000000000};
-    struct append_result result;
-    struct error err;
-    int status;
-
-    append_result_init(&result);
-    batch_reset(&job->batch);
-    status = influx_decode(job->body.data, job->body.len, INFLUX_NANOSECONDS, &push, &job->batch,
-                           &result, &err);
-    check(job, status, &result, &err);
 }
 
 static void make_json_lines(struct job *job)
@@ -239,19 +208,6 @@ static void make_json_lines(struct job *job)
                    (double)i * 1.5, i);
     }
     job->items = SERIES;
-}
-
-static void run_json_lines(struct job *job)
-{
-    struct push push = {.now_ms = 1700000000000};
-    struct append_result result;
-    struct error err;
-    int status;
-
-    append_result_init(&result);
-    batch_reset(&job->batch);
-    status = json_lines_decode(job->body.data, job->body.len, &push, &job->batch, &result, &err);
-    check(job, status, &result, &err);
 }
 
 static void make_snappy(struct job *job)
@@ -302,18 +258,22 @@ int main(int argc, char **argv)
         const char *name, *unit;
         void (*make)(struct job *job);
         void (*run)(struct job *job);
+        decoder *decode;
     } jobs[] = {
-        {"snappy", "series", make_snappy, run_snappy},
-        {"remote_write", "series", make_remote_write, run_remote_write},
-        {"remote_write 2.0", "series", make_remote_write2, run_remote_write2},
-        {"influx", "line", make_influx, run_influx},
-        {"json lines", "line", make_json_lines, run_json_lines},
-        {"text 0.0.4", "line", make_text, run_text},
-        {"text, all labels new", "line", make_text, run_text_labels},
+        {"snappy", "series", make_snappy, run_snappy, NULL},
+        {"remote_write", "series", make_remote_write, run_decode, remote_write_decode},
+        {"remote_write 2.0", "series", make_remote_write2, run_decode, remote_write2_decode},
+        {"influx", "line", make_influx, run_decode, decode_influx},
+        {"json lines", "line", make_json_lines, run_decode, json_lines_decode},
+        {"text 0.0.4", "line", make_text, run_decode, exposition_decode_text},
+        {"text, all labels new", "line", make_text, run_text_labels, exposition_decode_text},
     };
 
     for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
-        struct job job = {.name = jobs[i].name, .unit = jobs[i].unit, .run = jobs[i].run};
+        struct job job = {.name = jobs[i].name,
+                          .unit = jobs[i].unit,
+                          .run = jobs[i].run,
+                          .decode = jobs[i].decode};
 
         jobs[i].make(&job);
         measure(&job, rounds > 0 ? rounds : 1);

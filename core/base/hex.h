@@ -1,4 +1,5 @@
-/* hex.h - hexadecimal digits in either letter case, and %XX escapes (RFC 3986, 2.1). Pure, inline. */
+/* hex.h - hexadecimal digits in either letter case, and %XX escapes (RFC 3986, 2.1). Pure, inline.
+ */
 #ifndef TIDE_BASE_HEX_H
 #define TIDE_BASE_HEX_H
 

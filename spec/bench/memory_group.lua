@@ -1,5 +1,5 @@
--- A bound on the memory of a server and its page cache, where the system lets us set one: by systemd,
--- or, as root without it, by a control group of our own (version 2 or 1).
+-- A bound on the memory of a server and its page cache, where the system lets us set one: by
+-- systemd, or, as root without it, by a control group of our own (version 2 or 1).
 local memory_group = {}
 
 local function runs(command) return os.execute(command .. " >/dev/null 2>&1") == 0 end

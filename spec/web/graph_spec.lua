@@ -10,10 +10,7 @@ describe("graphs in a browser", browser.specs(function()
 
   setup(function()
     folder = process.folder()
-    local config = assert(io.open(folder .. "/config.lua", "w"))
-    config:write('return { storage = { retention = "forever" } }\n')
-    config:close()
-    tidemark = server.start(folder .. "/data", "--config", folder .. "/config.lua")
+    tidemark = server.start(folder, "--retention", "forever")
     local lines = {}
     for i = 0, 10 do
       local ms = (FROM + i * 60) * 1000

@@ -11,10 +11,7 @@ describe("the looks of the page", browser.specs(function()
 
   setup(function()
     folder = process.folder()
-    local config = assert(io.open(folder .. "/config.lua", "w"))
-    config:write('return { storage = { retention = "forever" } }\n')
-    config:close()
-    tidemark = server.start(folder .. "/data", "--config", folder .. "/config.lua")
+    tidemark = server.start(folder, "--retention", "forever")
     local lines = {}
     for i = 0, 250 do -- 400 series, more than 100,000 points
       for host = 1, 400 do

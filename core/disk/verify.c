@@ -256,6 +256,8 @@ int verify_volume(struct volume *volume, const struct verify_options *options,
         status = verify_label_index(&verify, err);
     if (status == 0)
         status = verify_wal(&verify, err);
+    if (status == 0)
+        status = verify_use(&verify, err);
     mappings_destroy(&verify.mappings);
     mem_free(verify.series);
     mem_free(verify.entries);

@@ -51,6 +51,8 @@ int verify_archive_ranges(struct verify *verify, struct error *err);
 int verify_label_index(struct verify *verify, struct error *err);
 /** verify_wal.c: the log, if there is one. */
 int verify_wal(struct verify *verify, struct error *err);
+/** verify_use.c: use.db, if there is one. */
+int verify_use(struct verify *verify, struct error *err);
 /** verify_files.c: every series file. */
 int verify_series_files(struct verify *verify, struct error *err);
 

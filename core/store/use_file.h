@@ -1,9 +1,7 @@
-/* use_file.h - use.db: what use_table.h knows, over a restart. The original ignores it.
+/* use_file.h - what use_table.h knows, over a restart: use.db (disk/use_db.h).
  *
- * "TMUSE001", then blocks: number of records (1 to 4,096), CRC-32C of that number and the records
- * (both uint32), records of fingerprint (uint64), known since, last read, reads (uint32 each, as in
- * struct use_entry); all little-endian. Written as a whole, beside each checkpoint and, when reads
- * were counted, once an hour; so a crash may take the counts of an hour. */
+ * Written as a whole, beside each checkpoint and, when reads were counted, once an hour; so a crash
+ * may take the counts of an hour. */
 #ifndef TIDE_STORE_USE_FILE_H
 #define TIDE_STORE_USE_FILE_H
 
@@ -11,8 +9,6 @@
 #include "base/error.h"
 
 #ifndef TIDE_CDEF
-
-#define USE_FILE "use.db"
 
 struct store;
 struct volume;

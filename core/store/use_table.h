@@ -4,7 +4,7 @@
  * By dense id, in pages that never move: 4 bytes for each series, 8 more where one of 4,096
  * neighbours was ever read, so 12 bytes a series at most. Counting is two atomic writes, without a
  * lock. A read is a select of samples for a client (store_client_querier); what the server reads
- * for itself does not count. The file of it is use.db (use_file.c). Thread-safe. */
+ * for itself does not count. The file of it is use.db (use_file.h). Thread-safe. */
 #ifndef TIDE_STORE_USE_TABLE_H
 #define TIDE_STORE_USE_TABLE_H
 

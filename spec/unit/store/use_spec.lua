@@ -237,6 +237,52 @@ describe("the use of series", function()
     end
   end)
 
+  -- Exit status and output of a command on the folder.
+  local function run(command)
+    local build = os.getenv("BUILD") or "build"
+    local pipe = io.popen(("%s/tidemark %s --data %s 2>&1; echo status=$?"):format(build, command,
+      folder))
+    local text = pipe:read("*a")
+    pipe:close()
+    return tonumber(text:match("status=(%d+)\n$")), text
+  end
+
+  it("is looked at by verify, and written anew by repair", function()
+    open()
+    local entries = {}
+    for i = 1, 5000 do entries[i] = { { __name__ = "s" .. i }, { T, i } } end
+    assert.equal(5000, (store:push(entries)))
+    assert(store:close())
+    local status, text = run "verify"
+    assert.equal(0, status, text)
+    local good = content()
+    for said, bytes in pairs {
+      ["damaged: use.db: 1 damaged blocks\n"] = good:sub(1, 1000) .. "x" .. good:sub(1002),
+      ["damaged: use.db: it ends within a block, at byte 81936\n"] = good:sub(1, -2),
+      ["damaged: use.db: it does not begin as such a file\n"] = "TM",
+    } do
+      replace(bytes)
+      status, text = run "verify"
+      assert.equal(1, status, text)
+      assert.truthy(text:find(said, 1, true), text)
+      assert.equal(0, (run "repair"))
+      status, text = run "verify"
+      assert.equal(0, status, text)
+      assert.equal(#good, #content())
+    end
+  end)
+
+  it("is counted exactly by many threads, while series come and are archived", function()
+    local build, sanitizer = os.getenv("BUILD") or "build", os.getenv("SANITIZER") or ""
+    local tool = build .. "/tools/use_threads"
+    assert(os.execute(("make -s SANITIZER='%s' %s"):format(sanitizer, tool)) == 0)
+    local pipe = io.popen(("env -u LD_PRELOAD timeout 120 %s %s %d 2>&1"):format(tool, folder,
+      sanitizer == "" and 40 or 15))
+    local text = pipe:read("*a")
+    pipe:close()
+    assert.equal("wrong 0\n", text)
+  end)
+
   it("costs 12 bytes a series at most, 4 where nothing was read", function()
     open { data_dir = nil }
     local count = 8192

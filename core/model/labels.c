@@ -20,7 +20,7 @@ struct labels {
     uint32_t references; /* atomic */
     uint32_t count;
     uint32_t size; /* of the whole block */
-    uint64_t hash;
+    uint64_t hash; /* atomic; 0: nobody asked for it yet */
     struct entry entries[];
 };
 
@@ -92,7 +92,7 @@ struct labels *labels_new_sorted(const struct label *list, size_t count)
             memcpy(bytes + at, list[i].value, list[i].value_len);
         at += list[i].value_len;
     }
-    labels->hash = compute_hash(labels);
+    labels->hash = 0;
     return labels;
 }
 
@@ -190,10 +190,17 @@ size_t labels_size(const struct labels *labels)
 
 bool labels_equal(const struct labels *a, const struct labels *b)
 {
+    uint64_t a_hash, b_hash;
+
     if (a == b)
         return true;
-    return a->hash == b->hash && a->size == b->size && a->count == b->count &&
-           memcmp(a->entries, b->entries, a->size - sizeof(*a)) == 0;
+    if (a->size != b->size || a->count != b->count)
+        return false;
+    a_hash = __atomic_load_n(&a->hash, __ATOMIC_RELAXED);
+    b_hash = __atomic_load_n(&b->hash, __ATOMIC_RELAXED);
+    if (a_hash != b_hash && a_hash != 0 && b_hash != 0)
+        return false;
+    return memcmp(a->entries, b->entries, a->size - sizeof(*a)) == 0;
 }
 
 int labels_compare(const struct labels *a, const struct labels *b)
@@ -214,7 +221,14 @@ int labels_compare(const struct labels *a, const struct labels *b)
 
 uint64_t labels_hash(const struct labels *labels)
 {
-    return labels->hash;
+    struct labels *shared = (struct labels *)(uintptr_t)labels;
+    uint64_t hash = __atomic_load_n(&shared->hash, __ATOMIC_RELAXED);
+
+    if (hash == 0) { /* whoever computes it finds the same */
+        hash = compute_hash(labels);
+        __atomic_store_n(&shared->hash, hash, __ATOMIC_RELAXED);
+    }
+    return hash;
 }
 
 void labels_builder_init(struct labels_builder *builder)

@@ -173,9 +173,8 @@ int script_state_call_for(struct script_state *state, const struct rule *rule,
                           void (*run)(lua_State *L, void *ctx), void *ctx, int64_t time_ns,
                           struct error *err)
 {
-    int64_t start_ns = clock_mono_ns(clock_system());
     int result = sandbox_run(state->sandbox, run, ctx, time_ns, err);
-    int64_t took_ns = clock_mono_ns(clock_system()) - start_ns;
+    int64_t took_ns = clock_mono_ns(clock_system()) - sandbox_start_ns(state->sandbox);
 
     if (result == 0) {
         rule_stats_good(rule->stats, took_ns);

@@ -45,6 +45,7 @@ struct sandbox {
     const int *cancelled;  /* atomic, of sandbox_set_cancel; may be NULL */
     int run_ref;           /* registry: the C function that sandbox_run calls */
 
+    int64_t start_ns;    /* monotonic: when the last run began */
     int64_t deadline_ns; /* atomic, read by the watchdog; 0: not running, or without deadline */
 
     /* Guarded by watchdog->lock. */
@@ -438,10 +439,10 @@ static void watchdog_add(struct watchdog *watchdog, struct sandbox *sandbox);
 static void watchdog_remove(struct watchdog *watchdog, struct sandbox *sandbox);
 static int adopt_thread(struct sandbox *sandbox, struct error *err);
 
-/* From now on, but never later than what runs around it. */
+/* From its start on, but never later than what runs around it. */
 static int64_t deadline_of(const struct sandbox *sandbox, int64_t time_ns)
 {
-    int64_t deadline_ns = time_ns > 0 ? now_ns() + time_ns : 0;
+    int64_t deadline_ns = time_ns > 0 ? sandbox->start_ns + time_ns : 0;
     int64_t outer_ns = sandbox->outer != NULL ? sandbox->outer->deadline_ns : 0;
 
     if (outer_ns != 0 && (deadline_ns == 0 || outer_ns < deadline_ns))
@@ -492,6 +493,7 @@ int sandbox_run(struct sandbox *sandbox, void (*run)(lua_State *L, void *ctx), v
     int result = 0;
 
     TIDE_ASSERT(!sandbox->active);
+    sandbox->start_ns = now_ns();
     if ((!sandbox->thread_known || !pthread_equal(sandbox->thread, pthread_self())) &&
         adopt_thread(sandbox, err) == -1) {
         sandbox->last_stop = SANDBOX_RAISED;
@@ -530,6 +532,11 @@ int sandbox_run(struct sandbox *sandbox, void (*run)(lua_State *L, void *ctx), v
             sandbox_collect(sandbox);
     }
     return result;
+}
+
+int64_t sandbox_start_ns(const struct sandbox *sandbox)
+{
+    return sandbox->start_ns;
 }
 
 enum sandbox_stop sandbox_last_stop(const struct sandbox *sandbox)

@@ -74,6 +74,8 @@ int64_t sandbox_deadline_ns(const struct sandbox *sandbox);
  */
 int64_t sandbox_pause(struct sandbox *sandbox);
 void sandbox_resume(struct sandbox *sandbox, int64_t paused);
+/** When the last sandbox_run began, monotonic: reading the clock costs as much as a small rule. */
+int64_t sandbox_start_ns(const struct sandbox *sandbox);
 /** What ended the last sandbox_run. */
 enum sandbox_stop sandbox_last_stop(const struct sandbox *sandbox);
 /** Collects all garbage; outside a run. */

@@ -12,7 +12,8 @@ struct extent_slab {
     struct extent_slab *previous;
     uint32_t group;
     uint16_t used_units;
-    uint16_t room; /* no free run is longer, if not EXTENT_MAX_UNITS; the list it is in; 0: none */
+    uint16_t room;  /* no free run is longer, if not EXTENT_MAX_UNITS; the list it is in; 0: none */
+    uint16_t rover; /* where the search for room begins */
     uint64_t used[WORDS]; /* one bit a unit */
 };
 
@@ -41,55 +42,53 @@ static void mark(struct extent_slab *slab, size_t at, size_t count, bool used)
     }
 }
 
-static bool is_used(const struct extent_slab *slab, size_t at)
+/* The 64 bits from `at` on; behind the slab's end all count as used. */
+static uint64_t bits_from(const struct extent_slab *slab, size_t at)
 {
-    return (slab->used[at / 64] >> at % 64 & 1) != 0;
+    size_t word = at / 64, shift = at % 64;
+    uint64_t next = word + 1 < WORDS ? slab->used[word + 1] : UINT64_MAX;
+
+    if (at >= UNITS)
+        return UINT64_MAX;
+    return shift == 0 ? slab->used[word] : slab->used[word] >> shift | next << (64 - shift);
 }
 
-/* Length of the free run that begins at `at`, at most `limit`. */
+/* Length of the free run that begins at `at`, at most `limit` (under 64). */
 static size_t free_from(const struct extent_slab *slab, size_t at, size_t limit)
 {
-    size_t count = 0;
+    uint64_t used = bits_from(slab, at);
 
-    while (count < limit && at + count < UNITS && !is_used(slab, at + count))
-        count++;
-    return count;
+    return used != 0 ? TIDE_MIN((size_t)__builtin_ctzll(used), limit) : limit;
 }
 
-/* Length of the free run that ends before `at`, at most `limit`. */
+/* Length of the free run that ends before `at` (not 0), at most `limit` (under 64). The header's
+ * units end it. */
 static size_t free_before(const struct extent_slab *slab, size_t at, size_t limit)
 {
-    size_t count = 0;
+    size_t from = at > 64 ? at - 64 : 0;
+    uint64_t used = bits_from(slab, from) << (64 - (at - from));
 
-    while (count < limit && !is_used(slab, at - count - 1)) /* the header's units end it */
-        count++;
-    return count;
+    return used != 0 ? TIDE_MIN((size_t)__builtin_clzll(used), limit) : limit;
 }
 
-/* The first run of `units` free ones, or UNITS; then `longest` is that of all runs. */
-static size_t find_run(const struct extent_slab *slab, size_t units, size_t *longest)
+/* The first run of `units` (at most 64) free ones from `at` on, or UNITS. A word at a time: with
+ * each step the bits that are left begin free runs of up to twice the length. */
+static size_t find_run(const struct extent_slab *slab, size_t at, size_t units)
 {
-    size_t run = 0, at = 0;
+    uint64_t mask = UINT64_MAX << at % 64;
 
-    *longest = 0;
-    while (at < UNITS) {
-        uint64_t rest = slab->used[at / 64] >> at % 64;
-        size_t left = 64 - at % 64;
-        size_t same = TIDE_MIN(rest != 0 ? (size_t)__builtin_ctzll(rest) : left, left);
+    for (size_t word = at / 64; word < WORDS; word++, mask = UINT64_MAX) {
+        uint64_t begins = ~slab->used[word] & mask;
+        uint64_t next = word + 1 < WORDS ? ~slab->used[word + 1] : 0;
 
-        run += same;
-        if (run >= units)
-            return at + same - run;
-        at += same;
-        if (same == left)
-            continue;
-        *longest = TIDE_MAX(*longest, run);
-        run = 0;
-        rest = ~(rest >> same);
-        left -= same;
-        at += TIDE_MIN(rest != 0 ? (size_t)__builtin_ctzll(rest) : left, left);
+        for (size_t length = 1, step; length < units && begins != 0; length += step) {
+            step = TIDE_MIN(length, units - length);
+            begins &= begins >> step | next << (64 - step);
+            next &= next >> step;
+        }
+        if (begins != 0)
+            return word * 64 + (size_t)__builtin_ctzll(begins);
     }
-    *longest = TIDE_MAX(*longest, run);
     return UNITS;
 }
 
@@ -135,6 +134,18 @@ static struct extent_slab *new_slab(struct slab_pool *pool, uint32_t group_index
     return slab;
 }
 
+/* A run of `units` free ones, or UNITS. The search begins where the longest room came to be last,
+ * or behind what was found there. */
+static size_t find_room(struct extent_slab *slab, size_t units)
+{
+    size_t at = find_run(slab, slab->rover, units);
+
+    if (at == UNITS && slab->rover != 0)
+        at = find_run(slab, 0, units);
+    slab->rover = (uint16_t)(at != UNITS ? at + units : 0);
+    return at;
+}
+
 /* Tight slabs first, so that loose ones run empty. */
 static void *take(struct slab_pool *pool, uint32_t group_index, size_t units)
 {
@@ -144,7 +155,7 @@ static void *take(struct slab_pool *pool, uint32_t group_index, size_t units)
         struct extent_slab *slab = group->with_room[room], *next;
 
         for (; slab != NULL; slab = next) {
-            size_t longest, at = find_run(slab, units, &longest);
+            size_t at = find_room(slab, units);
 
             next = slab->next;
             if (at < UNITS) {
@@ -153,7 +164,7 @@ static void *take(struct slab_pool *pool, uint32_t group_index, size_t units)
                 return (uint8_t *)slab + at * EXTENT_UNIT;
             }
             unlist(group, slab);
-            list(group, slab, longest);
+            list(group, slab, units - 1);
         }
     }
     new_slab(pool, group_index);
@@ -164,12 +175,14 @@ static void *take(struct slab_pool *pool, uint32_t group_index, size_t units)
 static struct extent_slab *give(struct extent_group *group, struct extent_slab *slab, size_t at,
                                 size_t units)
 {
-    size_t room;
+    size_t before, room;
 
     mark(slab, at, units, false);
     slab->used_units = (uint16_t)(slab->used_units - units);
-    room = units + free_before(slab, at, EXTENT_MAX_UNITS) +
-           free_from(slab, at + units, EXTENT_MAX_UNITS);
+    before = free_before(slab, at, EXTENT_MAX_UNITS);
+    room = before + units + free_from(slab, at + units, EXTENT_MAX_UNITS);
+    if (room >= slab->room)
+        slab->rover = (uint16_t)(at - before);
     if (room > slab->room) {
         unlist(group, slab);
         list(group, slab, room);

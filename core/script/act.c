@@ -11,6 +11,10 @@
 /* What one run may push. */
 #define MAX_PUSHED_SAMPLES ((size_t)100000)
 #define MAX_PUSHED_BYTES ((size_t)32 << 20)
+/* So long a run waits until what it imported is in the series files; then it goes on: the log has
+ * it, and too much of it is refused as busy. */
+#define IMPORT_WAIT_MS 10000
+#define IMPORT_LOOK_MS 100
 
 void actor_clear(struct actor *actor)
 {
@@ -41,12 +45,14 @@ void actor_clear(struct actor *actor)
 void actor_forget(struct actor *actor)
 {
     batch_reset(&actor->pushes);
+    batch_reset(&actor->imports);
 }
 
 void actor_destroy(struct actor *actor)
 {
     actor_clear(actor);
     batch_destroy(&actor->pushes);
+    batch_destroy(&actor->imports);
     appender_free(actor->appender);
     actor->appender = NULL;
 }
@@ -161,13 +167,14 @@ static void put_text(struct buf *out, const char *text, size_t len)
     buf_append(out, text, len);
 }
 
-int actor_push(struct actor *actor, const struct label *labels, size_t count, int64_t time_ms,
-               double value, struct error *err)
+/* Begins a series of a batch. */
+static int begin_entry(struct actor *actor, struct batch *batch, const struct label *labels,
+                       size_t count, size_t samples, struct error *err)
 {
-    struct batch *batch = &actor->pushes;
     struct buf *block = &actor->text;
 
-    if (batch->sample_count >= MAX_PUSHED_SAMPLES || batch->arena.used_bytes >= MAX_PUSHED_BYTES)
+    if (batch->sample_count + samples > MAX_PUSHED_SAMPLES ||
+        batch->arena.used_bytes >= MAX_PUSHED_BYTES)
         return error_set(err, ERR_LIMIT, "over %zu samples or %zu MiB of labels pushed at once",
                          MAX_PUSHED_SAMPLES, MAX_PUSHED_BYTES >> 20);
     block->len = 0;
@@ -177,33 +184,78 @@ int actor_push(struct actor *actor, const struct label *labels, size_t count, in
     }
     batch_add_entry(batch, (const uint8_t *)arena_dup(&batch->arena, block->data, block->len),
                     block->len, 0);
-    batch_add_sample(batch, time_ms != 0 ? time_ms : now_ms(actor), value);
     return 0;
 }
 
-int actor_commit(struct actor *actor, struct error *err)
+int actor_push(struct actor *actor, const struct label *labels, size_t count, int64_t time_ms,
+               double value, struct error *err)
+{
+    if (begin_entry(actor, &actor->pushes, labels, count, 1, err) != 0)
+        return -1;
+    batch_add_sample(&actor->pushes, time_ms != 0 ? time_ms : now_ms(actor), value);
+    return 0;
+}
+
+int actor_import(struct actor *actor, const struct label *labels, size_t count,
+                 const int64_t *times_ms, const double *values, size_t len, struct error *err)
+{
+    if (len == 0)
+        return 0;
+    if (begin_entry(actor, &actor->imports, labels, count, len, err) != 0)
+        return -1;
+    for (size_t i = 0; i < len; i++)
+        batch_add_sample(&actor->imports, times_ms[i], values[i]);
+    return 0;
+}
+
+static int wait_for_files(struct actor *actor, struct append_ticket *ticket, struct error *err)
+{
+    for (int waited = 0; waited < IMPORT_WAIT_MS; waited += IMPORT_LOOK_MS) {
+        if (__atomic_load_n(actor->cancelled, __ATOMIC_RELAXED) != 0)
+            return 0;
+        if (store_wait_durable(actor->host.store, ticket, IMPORT_LOOK_MS, err) == 0)
+            return 0;
+        if (err->code != ERR_TIMEOUT)
+            return -1;
+    }
+    return 0;
+}
+
+/* Appends one of the batches. */
+static int append(struct actor *actor, struct batch *batch, bool import, struct error *err)
 {
     struct append_result result;
-    int failed;
 
-    if (actor->pushes.sample_count == 0)
+    if (batch->sample_count == 0)
         return 0;
-    if (actor->host.store == NULL) {
-        actor_forget(actor);
-        return error_set(err, ERR_BUSY, "the store is not open");
-    }
     if (actor->appender == NULL)
         actor->appender = appender_new(actor->host.store);
-    actor->pushes.format = LABEL_FORMAT_PAIRS;
-    actor->pushes.parse = label_parse_pairs;
+    batch->format = LABEL_FORMAT_PAIRS;
+    batch->parse = label_parse_pairs;
     append_result_init(&result);
-    failed = store_append(actor->appender, &actor->pushes, &result, err);
-    actor_forget(actor);
-    if (failed != 0)
+    if ((import ? store_import(actor->appender, batch, DUPLICATE_FIRST, &result, err)
+                : store_append(actor->appender, batch, &result, err)) != 0)
         return -1;
     if (append_result_refused(&result) - result.refused[REFUSED_BY_POLICY] > 0)
         return error_set(err, ERR_INVALID, "%" PRIu64 " of the pushed samples were refused: %s",
                          append_result_refused(&result),
                          result.example_count > 0 ? result.examples[0].text : "");
-    return 0;
+    return import ? wait_for_files(actor, &result.ticket, err) : 0;
+}
+
+int actor_commit(struct actor *actor, struct error *err)
+{
+    int result;
+
+    if (actor->pushes.sample_count + actor->imports.sample_count == 0)
+        return 0;
+    if (actor->host.store == NULL)
+        result = error_set(err, ERR_BUSY, "the store is not open");
+    else
+        result = append(actor, &actor->pushes, false, err) != 0 ||
+                         append(actor, &actor->imports, true, err) != 0
+                     ? -1
+                     : 0;
+    actor_forget(actor);
+    return result;
 }

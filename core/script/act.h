@@ -39,6 +39,7 @@ struct actor {
     /* The rest is its own. */
     struct script_host host; /* as long as it acts; host.store NULL: none */
     struct batch pushes;
+    struct batch imports; /* samples of any age */
     struct appender *appender;
     struct value value;
     struct annotations annotations;
@@ -60,7 +61,8 @@ struct actor {
 
 /** Gives what Lua has been built from back; before and after each act. */
 void actor_clear(struct actor *actor);
-/** Appends what was pushed, or forgets it. @return 0, or -1 with err */
+/** Appends what was pushed and imported, or forgets it; waits for what imports have to rewrite.
+ * @return 0, or -1 with err */
 TIDE_NODISCARD int actor_commit(struct actor *actor, struct error *err);
 void actor_forget(struct actor *actor);
 void actor_destroy(struct actor *actor);
@@ -72,6 +74,11 @@ TIDE_NODISCARD int actor_query(struct actor *actor, const char *text, size_t len
 /** Adds a sample to what is to be pushed. @return 0, or -1 with err: LIMIT (too many at once) */
 TIDE_NODISCARD int actor_push(struct actor *actor, const struct label *labels, size_t count,
                               int64_t time_ms, double value, struct error *err);
+/** The same for samples of any age; what is stored for a time already stays. All are of one series.
+ * @return 0, or -1 with err: LIMIT */
+TIDE_NODISCARD int actor_import(struct actor *actor, const struct label *labels, size_t count,
+                                const int64_t *times_ms, const double *values, size_t len,
+                                struct error *err);
 
 #ifndef TIDE_CDEF
 /** Raises if the actor only looks; `what`: the function that acts. */

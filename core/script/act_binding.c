@@ -332,6 +332,31 @@ static int act_stats(lua_State *L)
 /* --- writing -----------------------------------------------------------------------------------
  */
 
+/* The labels { name, value, name, value ... } at index 1, which holds the texts. */
+static size_t labels_raises(lua_State *L, const char *what, struct label *labels)
+{
+    size_t count;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    count = lua_objlen(L, 1) / 2;
+    if (count == 0 || count > MAX_PUSHED_LABELS)
+        luaL_error(L, "%s: 1 to %d labels", what, MAX_PUSHED_LABELS);
+    for (size_t i = 0; i < count; i++) {
+        size_t name_len, value_len;
+
+        lua_rawgeti(L, 1, (int)(2 * i) + 1);
+        labels[i].name = luaL_checklstring(L, -1, &name_len);
+        lua_rawgeti(L, 1, (int)(2 * i) + 2);
+        labels[i].value = luaL_checklstring(L, -1, &value_len);
+        if (name_len > MAX_TEXT_BYTES || value_len > MAX_TEXT_BYTES)
+            luaL_error(L, "%s: a label of over %d bytes", what, (int)MAX_TEXT_BYTES);
+        labels[i].name_len = (uint32_t)name_len;
+        labels[i].value_len = (uint32_t)value_len;
+        lua_pop(L, 2);
+    }
+    return count;
+}
+
 /* push({ name, value, name, value ... }, value, time) */
 static int act_push(lua_State *L)
 {
@@ -341,26 +366,70 @@ static int act_push(lua_State *L)
     struct error err;
 
     act_allow_raises(L, actor, "tide.push");
-    luaL_checktype(L, 1, LUA_TTABLE);
-    count = lua_objlen(L, 1) / 2;
-    if (count == 0 || count > MAX_PUSHED_LABELS)
-        return luaL_error(L, "tide.push: 1 to %d labels", MAX_PUSHED_LABELS);
-    for (size_t i = 0; i < count; i++) {
-        size_t name_len, value_len;
-
-        lua_rawgeti(L, 1, (int)(2 * i) + 1);
-        labels[i].name = luaL_checklstring(L, -1, &name_len);
-        lua_rawgeti(L, 1, (int)(2 * i) + 2);
-        labels[i].value = luaL_checklstring(L, -1, &value_len);
-        if (name_len > MAX_TEXT_BYTES || value_len > MAX_TEXT_BYTES)
-            return luaL_error(L, "tide.push: a label of over %d bytes", (int)MAX_TEXT_BYTES);
-        labels[i].name_len = (uint32_t)name_len;
-        labels[i].value_len = (uint32_t)value_len;
-        lua_pop(L, 2); /* the table holds them */
-    }
+    count = labels_raises(L, "tide.push", labels);
     if (actor_push(actor, labels, count, time_raises(L, 3, 0), luaL_checknumber(L, 2), &err) != 0)
         return luaL_error(L, "tide.push: %s", err.text);
     return 0;
+}
+
+/* How many numbers a column or a list at `at` has. */
+static size_t numbers_raises(lua_State *L, int at)
+{
+    if (columns_is_one(L, at))
+        return columns_len_raises(L, at);
+    luaL_checktype(L, at, LUA_TTABLE);
+    return lua_objlen(L, at);
+}
+
+/* The i-th of them (from 0). */
+static double number_at_raises(lua_State *L, int at, size_t i)
+{
+    double number;
+
+    if (columns_is_one(L, at))
+        return columns_at_raises(L, at, i);
+    lua_rawgeti(L, at, (int)i + 1);
+    if (lua_type(L, -1) != LUA_TNUMBER)
+        luaL_error(L, "tide.import: times and values are columns or lists of numbers");
+    number = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return number;
+}
+
+/* import({ name, value, name, value ... }, times, values) */
+static int act_import(lua_State *L)
+{
+    struct actor *actor = actor_raises(L, "tide.import");
+    struct binding *binding = sandbox_owner(L);
+    struct label labels[MAX_PUSHED_LABELS];
+    size_t count, len;
+    int64_t *times_ms;
+    double *values;
+    struct error err;
+
+    act_allow_raises(L, actor, "tide.import");
+    count = labels_raises(L, "tide.import", labels);
+    len = numbers_raises(L, 2);
+    if (len != numbers_raises(L, 3))
+        return luaL_error(L, "tide.import: as many values as times, please");
+    if (len > MAX_LISTED)
+        return luaL_error(L, "tide.import: over %d samples at once", MAX_LISTED);
+    arena_reset(&binding->scratch);
+    times_ms = arena_alloc(&binding->scratch, (len + 1) * sizeof(*times_ms));
+    values = arena_alloc(&binding->scratch, (len + 1) * sizeof(*values));
+    for (size_t i = 0; i < len; i++) {
+        double seconds = number_at_raises(L, 2, i);
+
+        if (!(fabs(seconds) < 9e15))
+            return luaL_error(L, "tide.import: not a time: seconds since 1970, please");
+        times_ms[i] = (int64_t)floor(seconds * 1000 + 0.5);
+        values[i] = number_at_raises(L, 3, i);
+    }
+    if (actor_import(actor, labels, count, times_ms, values, len, &err) != 0)
+        return luaL_error(L, "tide.import: %s", err.text);
+    arena_reset(&binding->scratch);
+    lua_pushnumber(L, (double)len);
+    return 1;
 }
 
 static void set_number(lua_State *L, const char *name, double value)
@@ -470,9 +539,16 @@ static int act_print(lua_State *L)
 void act_open_raises(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"query", act_query},   {"series", act_series},     {"label_texts", act_label_texts},
-        {"stats", act_stats},   {"push", act_push},         {"print", act_print},
-        {"delete", act_delete}, {"undelete", act_undelete}, {"fingerprint", act_fingerprint},
+        {"query", act_query},
+        {"series", act_series},
+        {"label_texts", act_label_texts},
+        {"stats", act_stats},
+        {"push", act_push},
+        {"import", act_import},
+        {"print", act_print},
+        {"delete", act_delete},
+        {"undelete", act_undelete},
+        {"fingerprint", act_fingerprint},
     };
 
     for (size_t i = 0; i < TIDE_COUNT(functions); i++) {

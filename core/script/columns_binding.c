@@ -219,6 +219,16 @@ bool columns_is_one(lua_State *L, int at)
     return is;
 }
 
+size_t columns_len_raises(lua_State *L, int at)
+{
+    return column_raises(L, at)->len;
+}
+
+double columns_at_raises(lua_State *L, int at, size_t i)
+{
+    return value_at(column_raises(L, at), i);
+}
+
 /* --- making ------------------------------------------------------------------------------------
  */
 

@@ -24,6 +24,9 @@ struct lua_column {
 void columns_open_raises(struct lua_State *L);
 /** Whether a value is a column. */
 bool columns_is_one(struct lua_State *L, int at);
+/** Its length, and the i-th number (from 0) of so many: times are seconds. */
+size_t columns_len_raises(struct lua_State *L, int at);
+double columns_at_raises(struct lua_State *L, int at, size_t i);
 /** Pushes an owned copy. */
 void columns_push_values_raises(struct lua_State *L, const double *values, size_t len);
 void columns_push_times_raises(struct lua_State *L, const int64_t *times_ms, size_t len);

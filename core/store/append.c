@@ -123,8 +123,9 @@ static int find_all(struct push *push, struct error *err)
 {
     const struct batch *batch = push->batch;
     struct block_cache *cache = &push->store->cache;
-    struct block_key salt =
-        block_cache_salt(cache, (uint32_t)batch->format, batch->salt, batch->salt_len);
+    struct block_key salt = block_key_while(
+        block_cache_salt(cache, (uint32_t)batch->format, batch->salt, batch->salt_len),
+        push->version); /* so that new rules are asked for series that are known, too */
     struct block_key *keys = push->appender->keys;
 
     for (size_t i = 0; i < batch->entry_count + AHEAD_CACHE; i++) {

@@ -53,7 +53,11 @@ return function(tide, kit)
   end
 
   -- The flat list of labels of a series to push: the name, the series' own, then the given ones.
-  local function flat(name, labels, own)
+  local function flat(what, name, labels, own)
+    if type(name) ~= "string" or name == "" then
+      error(what .. ": the metric's name is a text", 3)
+    end
+    if type(labels) ~= "table" then error(what .. ": labels are a table, {} for none", 3) end
     local set = {}
     for key, value in next, own or {} do if key ~= "__name__" then set[key] = value end end
     for key, value in next, labels do set[key] = value end
@@ -61,7 +65,7 @@ return function(tide, kit)
     local list = {}
     for key, value in next, set do
       if type(key) ~= "string" or type(value) ~= "string" then
-        error("tide.push: labels are texts by name", 3)
+        error(what .. ": labels are texts by name", 3)
       end
       list[#list + 1] = key
       list[#list + 1] = value
@@ -71,12 +75,8 @@ return function(tide, kit)
 
   --- Stores a number, or each series of a query's answer, under a name; when the function is done.
   function tide.push(name, labels, value, time)
-    if type(name) ~= "string" or name == "" then
-      error("tide.push: the metric's name is a text", 2)
-    end
-    if type(labels) ~= "table" then error("tide.push: labels are a table, {} for none", 2) end
     if type(value) == "number" then
-      native.push(flat(name, labels), value, time)
+      native.push(flat("tide.push", name, labels), value, time)
       return 1
     end
     if type(value) ~= "table" then
@@ -86,9 +86,14 @@ return function(tide, kit)
       if type(series) ~= "table" or type(series.value) ~= "number" then
         error("tide.push: not the answer of an instant query", 2)
       end
-      native.push(flat(name, labels, series.labels), series.value, time)
+      native.push(flat("tide.push", name, labels, series.labels), series.value, time)
     end
     return #value
+  end
+
+  --- Stores many samples of any age in one series, when the function is done; how many they are.
+  function tide.import(name, labels, times, values)
+    return native.import(flat("tide.import", name, labels), times, values)
   end
 
   local SERIES = { from = true, to = true, limit = true }

@@ -210,6 +210,25 @@ function tide.pairs(labels)
   end
 end
 
+local ESCAPED = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }
+
+local function quoted(text) return '"' .. string.gsub(text, '[\\"\n]', ESCAPED) .. '"' end
+
+--- The selector of series with these labels; a value of "" means: without that label.
+function tide.selector(labels)
+  if type(labels) ~= "table" then error("tide.selector: a table of labels, please", 2) end
+  local list = {}
+  for name, value in next, labels do
+    if type(name) ~= "string" or name == "" or type(value) ~= "string" then
+      error("tide.selector: labels are texts by name", 2)
+    end
+    if not string.find(name, "^[%a_][%w_]*$") then name = quoted(name) end
+    list[#list + 1] = name .. "=" .. quoted(value)
+  end
+  table.sort(list)
+  return "{" .. table.concat(list, ",") .. "}"
+end
+
 local log = {}
 for level, name in ipairs { "error", "warn", "info", "debug" } do
   log[name] = function(message) native.log(level - 1, message) end
@@ -220,8 +239,6 @@ tide.log = env.read_only("tide.log", log)
 
 local metric = {}
 
-local ESCAPED = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }
-
 -- The labels as they are printed between braces.
 local function labels_text(names, values)
   local list = {}
@@ -230,7 +247,7 @@ local function labels_text(names, values)
     if type(value) ~= "string" or #value > 200 then
       error("add: " .. name .. " is a text of at most 200 bytes", 3)
     end
-    list[i] = name .. '="' .. string.gsub(value, '[\\"\n]', ESCAPED) .. '"'
+    list[i] = name .. "=" .. quoted(value)
   end
   return table.concat(list, ",")
 end

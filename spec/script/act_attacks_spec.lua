@@ -17,6 +17,16 @@ local TIMERS = {
     "tide.push('x', { i = '' .. i }, i) end",
   ["pushes large labels"] = "local big = ('x'):rep(60000) local i = 0 while true do i = i + 1 " ..
     "tide.push('x', { big = big .. i }, i) end",
+  ["imports for ever"] = "local r = tide.query('load[1h]') while true do " ..
+    "tide.import('x', {}, r[1].times, r[1].values) end",
+  ["imports ever new series"] = "local i = 0 while true do i = i + 1 " ..
+    "tide.import('x', { i = '' .. i }, { i }, { i }) end",
+  ["imports nonsense"] = "while true do pcall(tide.import, 'x', {}, { 1, 2 }, { 1 }) " ..
+    "pcall(tide.import, 'x', {}, { 0/0, 1e99 }, { 1, 'x' }) pcall(tide.import, 'x', {}, " ..
+    "setmetatable({}, { __index = function() while true do end end, __len = function() " ..
+    "return 1e9 end }), {}) end",
+  ["selects for ever"] = "local big = ('\"'):rep(60000) while true do " ..
+    "tide.selector { a = big, b = big } end",
   ["shares for ever"] = "local big = ('x'):rep(60000) local i = 0 while true do i = i + 1 " ..
     "tide.shared.set('k' .. i, big) end",
   ["counts in shared for ever"] = "while true do tide.shared.incr 'n' end",

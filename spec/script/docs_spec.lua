@@ -185,8 +185,8 @@ describe("docs/lua-api.md", function()
     ["string."] = "byte char find format len lower rep reverse sub upper",
     ["tide."] = "seconds minutes hours days weeks duration size now ago matches replace pairs " ..
       "log metric drop retention admit transform limit quarantine query refuse result func " ..
-      "every record alert on command push series store delete undelete shared downsample " ..
-      "disk_pressure",
+      "every record alert on command push import series selector store delete undelete " ..
+      "shared downsample disk_pressure",
   }
 
   it("names everything that is offered", function()

@@ -47,6 +47,19 @@ function examples.forget_the_dead(book)
   assert.equal("default", (rules.keep(book, { a = "1" }, { last_ms = rules.DEFAULT })))
 end
 
+function examples.keep_what_is_read(book)
+  assert.equal(400, (rules.keep(book, { __name__ = "up" })))
+  -- Nothing is known of its use; what is known is tried in use_server_spec.lua.
+  assert.same({ "default", 3600 }, { rules.keep(book, { __name__ = "a" }) })
+end
+
+function examples.rename_labels(book)
+  local verdict, labels = rules.admit(book, { __name__ = "a", host = "x", job = "j" })
+  assert.same({ "changed", { __name__ = "a", instance = "x", job = "j" } }, { verdict, labels })
+  assert.equal("as_is", (rules.admit(book, { host = "x", instance = "y" })))
+  assert.equal("as_is", (rules.admit(book, { instance = "y" })))
+end
+
 function examples.admit_no_dev_pods(book)
   local verdict, _, why = rules.admit(book, { env = "dev" })
   assert.same({ "drop", 'dropped by the rule "no development": environment dev' }, { verdict, why })

@@ -4,6 +4,7 @@
 #include "http/media_type.h"
 #include "http/push.h"
 #include "wire/otlp.h"
+#include "wire/otlp_json.h"
 #include "wire/protobuf.h"
 #include "wire/result_json.h"
 
@@ -28,19 +29,52 @@ static int rpc_code(int status)
     }
 }
 
-static void put_status(struct http_reply *reply, int status, const char *text)
+/* The answer has the type of the request. */
+static bool is_json(const struct http_request *request)
+{
+    return media_type_is(request->head, HTTP_TYPE_JSON);
+}
+
+/* google.rpc.Status */
+static void put_status(const struct http_request *request, struct http_reply *reply, int status,
+                       const char *text)
 {
     reply->status = status;
-    reply->content_type = TYPE_PROTOBUF;
     reply->body.len = 0;
-    protobuf_put_tag(&reply->body, 1, PROTOBUF_VARINT);
-    protobuf_put_uvarint(&reply->body, (uint64_t)rpc_code(status));
+    if (is_json(request)) {
+        reply->content_type = HTTP_TYPE_JSON;
+        buf_printf(&reply->body, "{\"code\":%d,\"message\":", rpc_code(status));
+        json_put_string(&reply->body, text, strlen(text));
+        buf_putc(&reply->body, '}');
+        return;
+    }
+    reply->content_type = TYPE_PROTOBUF;
+    protobuf_put_number(&reply->body, 1, (uint64_t)rpc_code(status));
     protobuf_put_bytes(&reply->body, 2, text, strlen(text));
 }
 
 static int decode(struct push_job *job, struct error *err)
 {
-    return otlp_decode(job->body, job->len, &job->push, job->batch, job->result, err);
+    return (is_json(job->request) ? otlp_json_decode : otlp_decode)(job->body, job->len, &job->push,
+                                                                    job->batch, job->result, err);
+}
+
+static void put_partial(struct push_job *job, uint64_t rejected, const struct buf *text)
+{
+    struct buf *body = &job->reply->body, partial = {0};
+
+    if (is_json(job->request)) {
+        buf_printf(body,
+                   "{\"partialSuccess\":{\"rejectedDataPoints\":\"%" PRIu64 "\",\"errorMessage\":",
+                   rejected);
+        json_put_string(body, (const char *)text->data, text->len);
+        buf_puts(body, "}}");
+        return;
+    }
+    protobuf_put_number(&partial, 1, rejected);
+    protobuf_put_bytes(&partial, 2, text->data, text->len);
+    protobuf_put_bytes(body, 1, partial.data, partial.len);
+    buf_destroy(&partial);
 }
 
 /* What is not stored is told: rejected points, with the first reasons. */
@@ -48,15 +82,18 @@ static void answer(struct push_job *job)
 {
     const struct append_result *result = job->result;
     uint64_t rejected = push_faults(result) + job->push.skipped.histograms;
-    struct buf partial = {0}, text = {0};
+    struct buf text = {0};
 
-    job->reply->content_type = TYPE_PROTOBUF;
-    if (rejected == 0)
+    job->reply->content_type = is_json(job->request) ? HTTP_TYPE_JSON : TYPE_PROTOBUF;
+    if (rejected == 0) {
+        if (is_json(job->request))
+            buf_puts(&job->reply->body, "{}");
         return;
+    }
     push_put_examples(&text, result, "; ");
     if (push_is_over_rate(result)) { /* exporters send all of it again: repeats are fine */
         buf_putc(&text, '\0');
-        put_status(job->reply, 429, (const char *)text.data);
+        put_status(job->request, job->reply, 429, (const char *)text.data);
         http_reply_field(job->reply, "Retry-After", "1");
         buf_destroy(&text);
         return;
@@ -64,11 +101,7 @@ static void answer(struct push_job *job)
     if (job->push.skipped.histograms > 0)
         buf_printf(&text, "%s%" PRIu64 " exponential histograms are not stored",
                    text.len > 0 ? "; " : "", job->push.skipped.histograms);
-    protobuf_put_tag(&partial, 1, PROTOBUF_VARINT);
-    protobuf_put_uvarint(&partial, rejected);
-    protobuf_put_bytes(&partial, 2, text.data, text.len);
-    protobuf_put_bytes(&job->reply->body, 1, partial.data, partial.len);
-    buf_destroy(&partial);
+    put_partial(job, rejected, &text);
     buf_destroy(&text);
 }
 
@@ -78,7 +111,7 @@ static void fail(struct push_job *job, const struct error *err)
     const char *type;
     int status = http_status_of(err->code, &type);
 
-    put_status(job->reply, status >= 500 ? 503 : status, err->text);
+    put_status(job->request, job->reply, status >= 500 ? 503 : status, err->text);
     if (status >= 500)
         http_reply_field(job->reply, "Retry-After", "1");
 }
@@ -87,17 +120,9 @@ void push_otlp(struct http_request *request, struct http_reply *reply)
 {
     static const struct push_form form = {decode, answer, fail};
 
-    if (media_type_is(request->head, "application/json")) {
-        reply->status = 415;
-        reply->content_type = HTTP_TYPE_JSON;
-        buf_printf(&reply->body,
-                   "{\"code\":%d,\"message\":\"JSON is not understood: set the "
-                   "exporter to http/protobuf\"}",
-                   RPC_UNIMPLEMENTED);
-        return;
-    }
-    if (!media_type_is(request->head, TYPE_PROTOBUF)) {
-        put_status(reply, 415, "Content-Type must be " TYPE_PROTOBUF);
+    if (!is_json(request) && !media_type_is(request->head, TYPE_PROTOBUF)) {
+        put_status(request, reply, 415,
+                   "Content-Type must be " TYPE_PROTOBUF " or " HTTP_TYPE_JSON);
         return;
     }
     push_whole(request, reply, &form);

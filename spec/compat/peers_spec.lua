@@ -273,19 +273,25 @@ LoadPlugin csv
       'sum(count_over_time(machine___odd_{site="north sea"}[1h]))'))
   end)
 
-  it("export as OpenTelemetry's client", function()
-    if missing_package "@opentelemetry/exporter-metrics-otlp-proto" then return end
-    local told = peers.node("otlp", "http://127.0.0.1:" .. port .. "/v1/metrics")
-    peers.row("OTLP, protobuf", "@opentelemetry/exporter-metrics-otlp-proto 0.57",
-      "one of each instrument", told.sent,
-      peers.number(port, 'sum(count_over_time({job="shop/cart",instance="i-1"}[1h]))'))
-    assert.equal("10", peers.query(port, 'http_requests_total{http_route="/1"}')[1].value[2])
-    assert.equal("0", peers.query(port, "queue_length")[1].value[2])
-    assert.equal("3", peers.query(port, 'took_seconds_bucket{le="1"}')[1].value[2])
-    assert.equal("217.5", peers.query(port, "took_seconds_sum")[1].value[2])
-    assert.equal("1024.5", peers.query(port, 'memory_used_bytes{kind="heap"}')[1].value[2])
-    assert.equal("h", peers.query(port, "target_info")[1].metric.host_name)
-  end)
+  for form, case in pairs { protobuf = { "proto", "cart" }, JSON = { "http", "till" } } do
+    it("export as OpenTelemetry's client, in " .. form, function()
+      local package, job = "@opentelemetry/exporter-metrics-otlp-" .. case[1], "shop/" .. case[2]
+      if missing_package(package) then return end
+      local url = "http://127.0.0.1:" .. port .. "/v1/metrics"
+      local told = peers.node("otlp", url, case[2], case[1])
+      peers.row("OTLP, " .. form, package .. " 0.57", "one of each instrument", told.sent,
+        peers.number(port, ('sum(count_over_time({job="%s",instance="i-1"}[1h]))'):format(job)))
+      local function value(name, rest)
+        return peers.query(port, ('%s{job="%s"%s}'):format(name, job, rest or ""))[1]
+      end
+      assert.equal("10", value("http_requests_total", ',http_route="/1"').value[2])
+      assert.equal("0", value("queue_length").value[2])
+      assert.equal("3", value("took_seconds_bucket", ',le="1"').value[2])
+      assert.equal("217.5", value("took_seconds_sum").value[2])
+      assert.equal("1024.5", value("memory_used_bytes", ',kind="heap"').value[2])
+      assert.equal("h", value("target_info").metric.host_name)
+    end)
+  end
 
   it("ask as promtool, which finds our own metrics clean", function()
     if missing "promtool" then return end

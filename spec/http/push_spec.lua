@@ -210,9 +210,53 @@ describe("pushes", function()
       local status = protobuf.read(answer.body)
       assert.equal(3, status[1][1])
       assert.truthy(#status[2][1] > 0)
-      answer = post("/v1/metrics", "{}", { ["Content-Type"] = "application/json" })
+      answer = post("/v1/metrics", "x", { ["Content-Type"] = "text/plain" })
       assert.equal(415, answer.status)
-      assert.truthy(json.decode(answer.body).message:find("protobuf"))
+      assert.equal(12, protobuf.read(answer.body)[1][1])
+    end)
+
+    describe("in JSON", function()
+      local JSON = { ["Content-Type"] = "application/json; charset=utf-8" }
+
+      local function gauges(list)
+        local metrics = {}
+        for i, one in ipairs(list) do
+          metrics[i] = { name = one[1], gauge = { dataPoints = { { asDouble = one[2],
+            timeUnixNano = ("%d000000000"):format(one[3] or now) } } } }
+        end
+        return json.encode { resourceMetrics = { { scopeMetrics = { { metrics = metrics } } } } }
+      end
+
+      it("are stored; an empty object is the answer", function()
+        local answer = post("/v1/metrics", gauges { { "otlp.json", 2.5 } }, JSON)
+        assert.same({ 200, "{}", "application/json" },
+          { answer.status, answer.body, answer.headers["content-type"] })
+        assert.same({ ["otlp_json{}"] = "2.5" }, ask("otlp_json"))
+        assert.equal("{}", post("/v1/metrics", "{}", JSON).body)
+      end)
+
+      it("say how many points were rejected while the others stay", function()
+        local answer = post("/v1/metrics",
+          gauges { { "json_ahead", 1, now + 86400 }, { "json_beside", 2 } }, JSON)
+        assert.equal(200, answer.status)
+        local partial = json.decode(answer.body).partialSuccess
+        assert.equal("1", partial.rejectedDataPoints)
+        assert.truthy(partial.errorMessage:find("future"), partial.errorMessage)
+        assert.same({ ["json_beside{}"] = "2" }, ask("json_beside"))
+      end)
+
+      it("fail with a google.rpc.Status", function()
+        for body, message in pairs {
+          ["["] = "not an OTLP metrics request: not a JSON object",
+          ['{"resourceMetrics":5}'] =
+            'not an OTLP metrics request: "resourceMetrics" is not an object',
+        } do
+          local answer = post("/v1/metrics", body, JSON)
+          assert.equal(400, answer.status)
+          assert.equal("application/json", answer.headers["content-type"])
+          assert.same({ code = 3, message = message }, json.decode(answer.body))
+        end
+      end)
     end)
   end)
 

@@ -1,15 +1,16 @@
-// @opentelemetry/exporter-metrics-otlp-proto: node otlp.js URL
+// @opentelemetry/exporter-metrics-otlp-proto, or -http (which sends JSON): node otlp.js URL
+// SERVICE proto|http
 // Exports each kind of instrument once; prints {"sent": the samples that they are as series}.
 "use strict";
-const { OTLPMetricExporter } = require("@opentelemetry/exporter-metrics-otlp-proto");
 const { Resource } = require("@opentelemetry/resources");
 const { MeterProvider, PeriodicExportingMetricReader } = require("@opentelemetry/sdk-metrics");
 
-async function main(url) {
+async function main(url, service, form) {
+  const { OTLPMetricExporter } = require(`@opentelemetry/exporter-metrics-otlp-${form}`);
   const reader = new PeriodicExportingMetricReader({
     exporter: new OTLPMetricExporter({ url }), exportIntervalMillis: 3600000 });
   const provider = new MeterProvider({ readers: [reader], resource: new Resource({
-    "service.name": "cart", "service.namespace": "shop", "service.instance.id": "i-1",
+    "service.name": service, "service.namespace": "shop", "service.instance.id": "i-1",
     "host.name": "h" }) });
   const meter = provider.getMeter("spec");
   const requests = meter.createCounter("http.requests", { unit: "1", description: "Requests." });
@@ -30,7 +31,7 @@ async function main(url) {
   console.log(JSON.stringify({ sent: 2 * (3 + 1 + 6 + 1 + 1) }));
 }
 
-main(process.argv[2]).catch((error) => {
+main(...process.argv.slice(2)).catch((error) => {
   console.error(error);
   process.exit(1);
 });

@@ -197,13 +197,16 @@ bool read_door_is_restricted(const struct read_door *door)
     return door->read.restriction_count > 0 || door->narrowed.masks != NULL;
 }
 
-bool read_door_top(const struct read_door *door, enum store_top what, size_t limit,
+bool read_door_shows_all(const struct read_door *door)
+{
+    return !read_door_is_restricted(door) && !read_door_is_empty(door) && !door->read.times_cut;
+}
+
+void read_door_top(const struct read_door *door, enum store_top what, size_t limit,
                    struct text_count_list *out)
 {
-    if (read_door_is_restricted(door) || read_door_is_empty(door))
-        return false;
+    TIDE_ASSERT(read_door_shows_all(door));
     store_top_get(http_site_store(door->request->site), what, limit, out);
-    return true;
 }
 
 void read_door_destroy(struct read_door *door)

@@ -51,13 +51,11 @@ TIDE_NODISCARD bool read_door_pass(struct read_door *door, struct http_reply *re
 bool read_door_is_empty(const struct read_door *door);
 /** Whether rules left out some series, or hide labels: what counts all would tell too much. */
 bool read_door_is_restricted(const struct read_door *door);
-/**
- * The largest cardinalities (store_top_get), of a door that was passed.
- *
- * @return false, and nothing in *out, when rules left something out
- */
-TIDE_NODISCARD bool read_door_top(const struct read_door *door, enum store_top what, size_t limit,
-                                  struct text_count_list *out);
+/** Whether rules left out nothing at all. */
+bool read_door_shows_all(const struct read_door *door);
+/** The largest cardinalities (store_top_get) of a door that was passed and shows all. */
+void read_door_top(const struct read_door *door, enum store_top what, size_t limit,
+                   struct text_count_list *out);
 /** Safe on one that was refused. */
 void read_door_destroy(struct read_door *door);
 

@@ -47,14 +47,12 @@ static void begin(struct http_reply *reply)
     buf_puts(&reply->body, "{\"status\":\"success\",\"data\":");
 }
 
-/* Alerts are made of true labels, which result rules may hide. */
-static bool shows_alerts(const struct read_door *door, struct http_reply *reply)
+static void end(struct http_reply *reply, int result, const struct error *err)
 {
-    if (door->narrowed.masks == NULL)
-        return true;
-    http_reply_error(reply, 403, "forbidden",
-                     "result rules hide labels here, so rules and alerts are not shown");
-    return false;
+    if (result != 0)
+        http_reply_failure(reply, err);
+    else
+        buf_putc(&reply->body, '}');
 }
 
 void route_rules(struct http_request *request, struct http_reply *reply)
@@ -63,7 +61,7 @@ void route_rules(struct http_request *request, struct http_reply *reply)
     struct http_text type = {0};
     struct read_door door;
     struct params params;
-    struct error err;
+    struct error err = {0};
 
     if (request_params(request, &params, &err) != 0) {
         http_reply_failure(reply, &err);
@@ -75,15 +73,17 @@ void route_rules(struct http_request *request, struct http_reply *reply)
         return;
     }
     read_door_init(&door, request, READ_STATUS);
-    if (read_door_pass(&door, reply) && shows_alerts(&door, reply)) {
+    if (read_door_pass(&door, reply)) {
+        int result = 0;
+
         begin(reply);
         if (rules == NULL)
             buf_puts(&reply->body, "{\"groups\":[]}");
         else
-            rulebook_put_rules(rules, door.read.restrictions, door.read.restriction_count,
-                               type.len == 0 || http_text_is(type, "alert"),
-                               type.len == 0 || http_text_is(type, "record"), &reply->body);
-        buf_putc(&reply->body, '}');
+            result = rulebook_put_rules(
+                rules, &door.read, type.len == 0 || http_text_is(type, "alert"),
+                type.len == 0 || http_text_is(type, "record"), &reply->body, &err);
+        end(reply, result, &err);
     }
     read_door_destroy(&door);
 }
@@ -92,16 +92,18 @@ void route_alerts(struct http_request *request, struct http_reply *reply)
 {
     struct rulebook *rules = request->site->options.rules;
     struct read_door door;
+    struct error err = {0};
 
     read_door_init(&door, request, READ_STATUS);
-    if (read_door_pass(&door, reply) && shows_alerts(&door, reply)) {
+    if (read_door_pass(&door, reply)) {
+        int result = 0;
+
         begin(reply);
         if (rules == NULL)
             buf_puts(&reply->body, "{\"alerts\":[]}");
         else
-            rulebook_put_alerts(rules, door.read.restrictions, door.read.restriction_count,
-                                &reply->body);
-        buf_putc(&reply->body, '}');
+            result = rulebook_put_alerts(rules, &door.read, &reply->body, &err);
+        end(reply, result, &err);
     }
     read_door_destroy(&door);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/text_map.h"
+#include "http/door_counts.h"
 #include "http/http_site.h"
 #include "http/metadata_table.h"
 #include "http/read_door.h"
@@ -133,13 +134,12 @@ void route_metadata(struct http_request *request, struct http_reply *reply)
 /* --- status/tsdb -------------------------------------------------------------------------------
  */
 
-static bool put_top(const struct read_door *door, struct buf *out, const char *name,
+static void put_top(const struct door_counts *counts, struct buf *out, const char *name,
                     enum store_top what, size_t limit)
 {
     struct text_count_list list = {0};
 
-    if (!read_door_top(door, what, limit, &list))
-        return false;
+    door_counts_top(counts, what, limit, &list);
     buf_printf(out, ",\"%s\":[", name);
     for (size_t i = 0; i < list.count; i++) {
         buf_puts(out, i > 0 ? ",{\"name\":" : "{\"name\":");
@@ -148,38 +148,40 @@ static bool put_top(const struct read_door *door, struct buf *out, const char *n
     }
     buf_putc(out, ']');
     text_count_list_destroy(&list);
-    return true;
 }
 
-static bool put_tops(const struct read_door *door, struct buf *out, size_t limit)
+static void put_head_stats(const struct door_counts *counts, struct buf *out)
 {
-    return put_top(door, out, "seriesCountByMetricName", STORE_TOP_METRIC_NAMES, limit) &&
-           put_top(door, out, "labelValueCountByLabelName", STORE_TOP_LABEL_NAMES, limit) &&
-           put_top(door, out, "memoryInBytesByLabelName", STORE_TOP_LABEL_BYTES, limit) &&
-           put_top(door, out, "seriesCountByLabelValuePair", STORE_TOP_LABEL_PAIRS, limit);
+    bool empty = counts->min_time_ms > counts->max_time_ms;
+
+    buf_puts(out, "{\"headStats\":{");
+    put_count(out, "numSeries", (int64_t)counts->series);
+    put_count(out, "numLabelPairs", (int64_t)counts->label_pairs);
+    if (!counts->counted)
+        put_count(out, "chunkCount", (int64_t)counts->chunks);
+    put_count(out, "minTime", empty ? 0 : counts->min_time_ms);
+    put_count(out, "maxTime", empty ? 0 : counts->max_time_ms);
+    buf_putc(out, '}');
 }
 
 static void answer_tsdb(const struct read_door *door, size_t limit, struct http_reply *reply)
 {
     struct buf *out = &reply->body;
-    struct store_stats stats;
-    bool empty;
+    struct door_counts counts;
+    struct error err;
 
-    store_stats_get(http_site_store(door->request->site), &stats);
-    empty = stats.min_time_ms > stats.max_time_ms;
+    if (door_counts_init(&counts, door, &err) != 0) {
+        http_reply_failure(reply, &err);
+        return;
+    }
     begin(reply);
-    buf_puts(out, "{\"headStats\":{");
-    put_count(out, "numSeries", (int64_t)stats.series_in_memory);
-    put_count(out, "numLabelPairs", (int64_t)stats.label_pairs);
-    put_count(out, "chunkCount", (int64_t)stats.chunks_in_memory);
-    put_count(out, "minTime", empty ? 0 : stats.min_time_ms);
-    put_count(out, "maxTime", empty ? 0 : stats.max_time_ms);
-    buf_putc(out, '}');
-    if (put_tops(door, out, limit))
-        buf_puts(out, "}}");
-    else
-        http_reply_error(reply, 403, "forbidden",
-                         "these numbers count all series, and you may not read all of them");
+    put_head_stats(&counts, out);
+    put_top(&counts, out, "seriesCountByMetricName", STORE_TOP_METRIC_NAMES, limit);
+    put_top(&counts, out, "labelValueCountByLabelName", STORE_TOP_LABEL_NAMES, limit);
+    put_top(&counts, out, "memoryInBytesByLabelName", STORE_TOP_LABEL_BYTES, limit);
+    put_top(&counts, out, "seriesCountByLabelValuePair", STORE_TOP_LABEL_PAIRS, limit);
+    buf_puts(out, "}}");
+    door_counts_destroy(&counts);
 }
 
 void route_tsdb(struct http_request *request, struct http_reply *reply)

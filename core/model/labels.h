@@ -46,7 +46,8 @@ size_t labels_size(const struct labels *labels);
 bool labels_equal(const struct labels *a, const struct labels *b);
 /** Canonical order (promql.md 2.2): by name, then value, then fewer labels first. < 0, 0, > 0. */
 int labels_compare(const struct labels *a, const struct labels *b);
-/** XXH64 of names and values with their lengths (promql.md 2.3); kept in the block once asked for. */
+/** XXH64 of names and values with their lengths (promql.md 2.3); kept in the block once asked for.
+ */
 uint64_t labels_hash(const struct labels *labels);
 
 /* A label set in the making: start from a block or from nothing, set and delete, then build. */

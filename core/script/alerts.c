@@ -15,6 +15,24 @@ const char *alert_state_name(enum alert_state state)
     return names[state];
 }
 
+struct labels *alert_series_labels(const struct labels *labels, const char *name,
+                                   enum alert_state state)
+{
+    const char *text = alert_state_name(state);
+    struct labels_builder builder;
+    struct labels *made;
+
+    labels_builder_init(&builder);
+    labels_builder_reset(&builder, labels);
+    labels_builder_set(&builder, LABEL_METRIC_NAME, strlen(LABEL_METRIC_NAME), name, strlen(name));
+    if (state != ALERT_INACTIVE)
+        labels_builder_set(&builder, ALERT_STATE_LABEL, strlen(ALERT_STATE_LABEL), text,
+                           strlen(text));
+    made = labels_builder_build(&builder);
+    labels_builder_destroy(&builder);
+    return made;
+}
+
 /* --- what is kept ------------------------------------------------------------------------------
  */
 

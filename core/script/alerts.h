@@ -76,16 +76,40 @@ void alerts_prune(struct alerts *alerts, const struct rule *rule, int64_t now_ms
 void alert_put_json(struct buf *out, const struct alert *alert, const char *source_url,
                     int64_t end_ms);
 
-/* --- for the API. `visible`: matchers that alerts must accept; with any, only rules with such
- * alerts are listed, and no recording rules ------------------------------------------------------
- */
+#define ALERT_STATE_LABEL "alertstate"
+/** Labels of an alert's series: ALERTS, with its state, or another name without (INACTIVE). */
+struct labels *alert_series_labels(const struct labels *labels, const char *name,
+                                   enum alert_state state);
+
+/* --- for the API
+ * ---------------------------------------------------------------------------------------- */
+
+struct alert_masks;
+
+/* What a reader may see. */
+struct alerts_shown {
+    const struct matcher *visible; /* that an alert's true labels must satisfy; with any, only rules
+                                      with such alerts are listed, and no recording rules */
+    size_t visible_count;
+    const struct alert_masks *masks; /* labels as result rules show them; NULL: there are none */
+};
+
+/* An alert whose labels are looked at. */
+struct alert_view {
+    const struct labels *labels; /* owned */
+    enum alert_state state;
+};
+
+/** Those of the set that are visible; the caller frees the list and unrefs the labels. */
+struct alert_view *alerts_views(struct alerts *alerts, const struct ruleset *set,
+                                const struct matcher *visible, size_t visible_count, size_t *count);
 
 /** {"groups":[...]} of the rules in the set, as Prometheus has it. */
 void alerts_put_rules(struct alerts *alerts, const struct ruleset *set,
-                      const struct matcher *visible, size_t visible_count, bool alerting,
-                      bool recording, struct buf *out);
+                      const struct alerts_shown *shown, bool alerting, bool recording,
+                      struct buf *out);
 /** {"alerts":[...]}: pending and firing. */
 void alerts_put_alerts(struct alerts *alerts, const struct ruleset *set,
-                       const struct matcher *visible, size_t visible_count, struct buf *out);
+                       const struct alerts_shown *shown, struct buf *out);
 
 #endif

@@ -11,9 +11,11 @@
 #include "base/logger.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "script/alert_masks.h"
 #include "script/declared.h"
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
+#include "script/shape.h"
 #include "script/shared.h"
 #include "script/tally.h"
 
@@ -353,22 +355,45 @@ void rulebook_attach(struct rulebook *book, const struct script_host *host)
     lock_release(&book->lock);
 }
 
-void rulebook_put_rules(struct rulebook *book, const struct matcher *visible, size_t visible_count,
-                        bool alerting, bool recording, struct buf *out)
+/* What a read may see of alerts. -1: a result rule is broken. */
+static int shown_to(struct rulebook *book, struct read_request *read, const struct ruleset *set,
+                    struct alert_masks *masks, struct alerts_shown *shown, struct error *err)
 {
-    struct ruleset *set = rulebook_take_rules(book);
-
-    alerts_put_rules(book->alerts, set, visible, visible_count, alerting, recording, out);
-    ruleset_unref(set);
+    *shown = (struct alerts_shown){read->restrictions, read->restriction_count, NULL};
+    if (set->hook_count[RULE_RESULT] == 0)
+        return 0;
+    shown->masks = masks;
+    return alert_masks_fill(masks, book, read, set, err);
 }
 
-void rulebook_put_alerts(struct rulebook *book, const struct matcher *visible, size_t visible_count,
-                         struct buf *out)
+int rulebook_put_rules(struct rulebook *book, struct read_request *read, bool alerting,
+                       bool recording, struct buf *out, struct error *err)
 {
     struct ruleset *set = rulebook_take_rules(book);
+    struct alert_masks masks = {0};
+    struct alerts_shown shown;
+    int result = shown_to(book, read, set, &masks, &shown, err);
 
-    alerts_put_alerts(book->alerts, set, visible, visible_count, out);
+    if (result == 0)
+        alerts_put_rules(book->alerts, set, &shown, alerting, recording, out);
+    alert_masks_destroy(&masks);
     ruleset_unref(set);
+    return result;
+}
+
+int rulebook_put_alerts(struct rulebook *book, struct read_request *read, struct buf *out,
+                        struct error *err)
+{
+    struct ruleset *set = rulebook_take_rules(book);
+    struct alert_masks masks = {0};
+    struct alerts_shown shown;
+    int result = shown_to(book, read, set, &masks, &shown, err);
+
+    if (result == 0)
+        alerts_put_alerts(book->alerts, set, &shown, out);
+    alert_masks_destroy(&masks);
+    ruleset_unref(set);
+    return result;
 }
 
 size_t rulebook_state_bytes(struct rulebook *book)

@@ -18,6 +18,7 @@
 #include "model/matcher.h"
 #include "store/policy.h"
 
+struct read_request;
 struct rulebook;
 struct script_host;
 
@@ -61,12 +62,17 @@ uint64_t rulebook_version(const struct rulebook *book);
  * acts still. Copied. */
 void rulebook_attach(struct rulebook *book, const struct script_host *host);
 
-/** Appends {"groups":[...]} and {"alerts":[...]} as Prometheus' API has them; `visible` as in
- * alerts.h. Thread-safe. */
-void rulebook_put_rules(struct rulebook *book, const struct matcher *visible, size_t visible_count,
-                        bool alerting, bool recording, struct buf *out);
-void rulebook_put_alerts(struct rulebook *book, const struct matcher *visible, size_t visible_count,
-                         struct buf *out);
+/**
+ * Appends {"groups":[...]} and {"alerts":[...]} as Prometheus' API has them, as far as a shaped
+ * read (shape.h) may see them, with labels as result rules show them. Thread-safe.
+ *
+ * @return 0, or -1 with err: BUSY (a result rule is broken); nothing was appended then
+ */
+TIDE_NODISCARD int rulebook_put_rules(struct rulebook *book, struct read_request *read,
+                                      bool alerting, bool recording, struct buf *out,
+                                      struct error *err);
+TIDE_NODISCARD int rulebook_put_alerts(struct rulebook *book, struct read_request *read,
+                                       struct buf *out, struct error *err);
 
 /** Bytes that the calling thread's Lua state holds when its garbage is collected; 0: it has none.
  */

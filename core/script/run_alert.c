@@ -145,24 +145,6 @@ static void annotate(void *ctx, struct alert *alert)
 /* --- series ------------------------------------------------------------------------------------
  */
 
-static struct labels *series_labels(const struct alert *alert, const char *name, bool with_state)
-{
-    struct labels_builder builder;
-    struct labels *labels;
-
-    labels_builder_init(&builder);
-    labels_builder_reset(&builder, alert->labels);
-    labels_builder_set(&builder, LABEL_METRIC_NAME, strlen(LABEL_METRIC_NAME), name, strlen(name));
-    if (with_state) {
-        const char *state = alert_state_name(alert->state);
-
-        labels_builder_set(&builder, "alertstate", strlen("alertstate"), state, strlen(state));
-    }
-    labels = labels_builder_build(&builder);
-    labels_builder_destroy(&builder);
-    return labels;
-}
-
 /* ALERTS is 1 for each that is pending or firing, ALERTS_FOR_STATE says since when. */
 static int push_series(struct rule_runner *runner, const struct rule *rule, int64_t due_ms,
                        struct error *err)
@@ -179,10 +161,10 @@ static int push_series(struct rule_runner *runner, const struct rule *rule, int6
     for (size_t i = 0; (alert = alerts_at(alerts, rule, i)) != NULL; i++) {
         if (alert->state == ALERT_INACTIVE)
             continue;
-        now[count++] = series_labels(alert, "ALERTS", true);
+        now[count++] = alert_series_labels(alert->labels, "ALERTS", alert->state);
         if (result == 0)
             result = rule_runner_push(runner, now[count - 1], due_ms, 1, err);
-        now[count++] = series_labels(alert, "ALERTS_FOR_STATE", false);
+        now[count++] = alert_series_labels(alert->labels, "ALERTS_FOR_STATE", ALERT_INACTIVE);
         if (result == 0)
             result = rule_runner_push(runner, now[count - 1], due_ms,
                                       (double)(alert->active_ms / 1000), err);

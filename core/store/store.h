@@ -223,6 +223,9 @@ struct text_count_list {
 /** The `limit` largest, into an empty list (destroy it with text_count_list_destroy). */
 void store_top_get(struct store *store, enum store_top what, size_t limit,
                    struct text_count_list *out);
+/** Keeps one more if it is among the `limit` (over 0, always the same) largest. */
+void text_count_list_put(struct text_count_list *list, size_t limit, const char *text, size_t len,
+                         uint64_t count);
 void text_count_list_destroy(struct text_count_list *list);
 
 #endif

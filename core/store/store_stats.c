@@ -68,19 +68,21 @@ struct top {
     uint64_t bytes;
 };
 
-static bool fits(const struct top *top, uint64_t count)
+static bool fits(const struct text_count_list *list, size_t limit, uint64_t count)
 {
-    return top->out->count < top->limit || count > top->out->items[top->out->count - 1].count;
+    return list->count < limit || count > list->items[list->count - 1].count;
 }
 
-static void top_put(struct top *top, const char *text, size_t len, uint64_t count)
+void text_count_list_put(struct text_count_list *out, size_t limit, const char *text, size_t len,
+                         uint64_t count)
 {
-    struct text_count_list *out = top->out;
     size_t at;
 
-    if (!fits(top, count))
+    if (!fits(out, limit, count))
         return;
-    if (out->count < top->limit)
+    if (out->items == NULL)
+        out->items = mem_alloc((limit + 1) * sizeof(*out->items));
+    if (out->count < limit)
         out->count++;
     for (at = out->count - 1; at > 0 && out->items[at - 1].count < count; at--)
         out->items[at] = out->items[at - 1];
@@ -89,7 +91,9 @@ static void top_put(struct top *top, const char *text, size_t len, uint64_t coun
 
 static bool visit_name_values(void *ctx, const char *name, uint32_t len, uint32_t values)
 {
-    top_put(ctx, name, len, values);
+    struct top *top = ctx;
+
+    text_count_list_put(top->out, top->limit, name, len, values);
     return true;
 }
 
@@ -107,7 +111,7 @@ static uint64_t top_values(struct top *top, const char *name, size_t name_len, b
         uint64_t series = label_table_pair_count(&top->store->labels, copies.pairs[i]);
 
         bytes += series * copies.lens[i];
-        if (top->name == NULL || !fits(top, series))
+        if (top->name == NULL || !fits(top->out, top->limit, series))
             continue;
         text.len = 0;
         if (with_name) {
@@ -115,7 +119,7 @@ static uint64_t top_values(struct top *top, const char *name, size_t name_len, b
             buf_putc(&text, '=');
         }
         buf_append(&text, copies.texts.data + at, copies.lens[i]);
-        top_put(top, (const char *)text.data, text.len, series);
+        text_count_list_put(top->out, top->limit, (const char *)text.data, text.len, series);
     }
     buf_destroy(&text);
     value_copies_destroy(&copies);
@@ -132,7 +136,6 @@ void store_top_get(struct store *store, enum store_top what, size_t limit,
     *out = (struct text_count_list){0};
     if (limit == 0)
         return;
-    out->items = mem_alloc((limit + 1) * sizeof(*out->items));
     if (what == STORE_TOP_METRIC_NAMES) {
         top_values(&top, LABEL_METRIC_NAME, strlen(LABEL_METRIC_NAME), false);
         return;
@@ -150,7 +153,7 @@ void store_top_get(struct store *store, enum store_top what, size_t limit,
         top.name = what == STORE_TOP_LABEL_PAIRS ? "" : NULL;
         bytes = top_values(&top, name->value, name->value_len, true);
         if (what == STORE_TOP_LABEL_BYTES)
-            top_put(&top, name->value, name->value_len, bytes);
+            text_count_list_put(out, limit, name->value, name->value_len, bytes);
     }
     text_list_destroy(&names);
 }

@@ -80,8 +80,102 @@ describe("a result rule", function()
     assert.same({}, value 'logins{email="ann@x.org"}')
     assert.equal("1", value('logins{email="person-a"}')[1].value[2])
     assert.same("1", value('sum(logins{email!~"person-b"})')[1].value[2])
-    assert.equal(403, ask("/api/v1/alerts").status)
-    assert.equal(403, ask("/api/v1/status/tsdb").status)
+  end)
+
+  it("counts what is seen", function()
+    start(MASK)
+    local function counts(chief)
+      local answer = ask("/api/v1/status/tsdb?limit=100", chief)
+      assert.equal(200, answer.status, answer.body)
+      local lists = {}
+      for name, list in pairs(json.decode(answer.body).data) do
+        lists[name] = {}
+        for _, item in ipairs(list) do lists[name][item.name] = item.value end
+      end
+      return lists, answer.body, json.decode(answer.body).data.headStats
+    end
+    local told, body, head = counts()
+    assert.is_nil(body:find("x.org", 1, true), body)
+    assert.same({ logins = 2, up = 1 }, told.seriesCountByMetricName)
+    assert.same({ __name__ = 2, email = 2, team = 2 }, told.labelValueCountByLabelName)
+    assert.same({ ["__name__=logins"] = 2, ["__name__=up"] = 1, ["email=person-a"] = 1,
+      ["email=person-b"] = 1, ["team=a"] = 2, ["team=b"] = 1 }, told.seriesCountByLabelValuePair)
+    assert.same({ __name__ = 14, email = 16, team = 3 }, told.memoryInBytesByLabelName)
+    assert.same({ 3, 6 }, { head.numSeries, head.numLabelPairs })
+    assert.equal(1, counts(true).seriesCountByLabelValuePair["email=ann@x.org"])
+    -- Broken: nothing.
+    local file = assert(io.open(folder .. "/a.lua", "w"))
+    file:write [[tide.result("broken", { hide = { "email" }, decide = function() error "no" end })]]
+    file:close()
+    assert.equal(200, one:request("POST", "/-/reload").status)
+    assert.equal(503, ask("/api/v1/status/tsdb").status)
+  end)
+
+  it("shows alerts and rules with what is seen", function()
+    start(MASK .. [[
+      tide.alert("many", { expr = "logins > 0", every = "1s", labels = { kind = "test" },
+        annotations = { summary = "{{ $labels.email }} logs in" } })
+      tide.alert("team", { expr = "sum by (team) (logins) > 0", every = "1s",
+        annotations = { summary = "{{ $labels.team }} logs in" } })
+      tide.alert("one", { expr = 'logins{email="ann@x.org"} > 0', every = "1s",
+        labels = { email = "ann@x.org" }, annotations = function(alert)
+          return { summary = tide.query("logins")[1].labels.email }
+        end })
+      tide.record("broken", { expr = 'label_replace(logins, "team", "", "", "") * 0 + on() logins',
+        every = "1s" })]])
+    local function alerts(chief)
+      local answer = ask("/api/v1/alerts", chief)
+      assert.equal(200, answer.status, answer.body)
+      return json.decode(answer.body).data.alerts, answer.body
+    end
+    process.wait_for("the alerts", 20, function() return #(alerts()) == 5 end)
+    local function of(list, name)
+      local found = {}
+      for _, alert in ipairs(list) do
+        if alert.labels.alertname == name then found[#found + 1] = alert end
+      end
+      table.sort(found, function(a, b) return a.value < b.value end)
+      return found
+    end
+    local list, body = alerts()
+    assert.is_nil(body:find("x.org", 1, true), body)
+    local many = of(list, "many")
+    assert.same({ alertname = "many", kind = "test", team = "b", email = "person-b" },
+      many[2].labels)
+    assert.same({ {}, "2", "firing" }, { many[2].annotations, many[2].value, many[2].state })
+    assert.same({ summary = "a logs in" }, of(list, "team")[1].annotations)
+    assert.same({}, of(list, "one")[1].annotations)
+    assert.equal("ann@x.org", of(alerts(true), "many")[1].labels.email)
+    assert.same({ summary = "ann@x.org logs in" }, of(alerts(true), "many")[1].annotations)
+
+    local function rules()
+      local answer = ask "/api/v1/rules"
+      assert.equal(200, answer.status, answer.body)
+      assert.is_nil(answer.body:find("x.org", 1, true), answer.body)
+      local named = {}
+      for _, rule in ipairs(json.decode(answer.body).data.groups[1].rules) do
+        named[rule.name] = rule
+      end
+      return named
+    end
+    process.wait_for("an error", 10, function() return rules().broken.health == "err" end)
+    local named = rules()
+    assert.same({ "ok", "firing", "logins > 0", 2 }, { named.many.health, named.many.state,
+      named.many.query, #named.many.alerts })
+    assert.same({ kind = "test" }, named.many.labels)
+    local hidden = "not shown: result rules hide labels here"
+    assert.same({ hidden, {}, 1 }, { named.one.query, named.one.labels, #named.one.alerts })
+    assert.same({ hidden, "err" }, { named.broken.lastError, named.broken.health })
+    assert.same({ summary = "{{ $labels.team }} logs in" }, named.team.annotations)
+    assert.same({}, named.many.annotations)
+
+    local file = assert(io.open(folder .. "/b.lua", "w"))
+    file:write [[tide.result("broken", { hide = { "email" }, match = '{alertname="team"}',
+      decide = function() error "no" end })]]
+    file:close()
+    assert.equal(200, one:request("POST", "/-/reload").status)
+    assert.equal(503, ask("/api/v1/alerts").status)
+    assert.equal(503, ask("/api/v1/rules").status)
   end)
 
   it("holds beside restrictions, which are tested on what is stored", function()

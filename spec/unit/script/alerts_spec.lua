@@ -3,6 +3,7 @@ local ffi = require "ffi"
 local json = require "cjson"
 local engine = require "spec.unit.store.engine"
 local rules = require "spec.support.rules"
+local tide = require "spec.support.tide"
 
 local book, store, runner
 
@@ -35,7 +36,8 @@ end
 
 local function described(name)
   local out = ffi.new("struct buf")
-  rules.C["rulebook_put_" .. name](book, nil, 0, true, true, out)
+  assert.equal(0, rules.C["rulebook_put_" .. name](book, ffi.new "struct read_request", true, true,
+    out, tide.error()))
   local data = json.decode(ffi.string(out.data, out.len))
   rules.C.buf_destroy(out)
   return data
@@ -43,7 +45,8 @@ end
 
 local function alerts()
   local out = ffi.new("struct buf")
-  rules.C.rulebook_put_alerts(book, nil, 0, out)
+  assert.equal(0, rules.C.rulebook_put_alerts(book, ffi.new "struct read_request", out,
+    tide.error()))
   local data = json.decode(ffi.string(out.data, out.len))
   rules.C.buf_destroy(out)
   local map = {}

@@ -1,7 +1,7 @@
 /* append.c - a batch into the series (append.h).
  *
  * In passes over the batch, each fetching ahead what the next one reads, since at a million series
- * every step is a cache miss: hash all blocks and look them up; resolve what was not found; then
+ * every step is a cache miss: hash blocks and look them up; resolve what was not found; then
  * apply with the id table, the series and the end of its head on their way. A series that is
  * archived or purged between resolve and apply is seen by its generation, under its stripe, and
  * resolved again. */
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "store/append_impl.h"
 
-#define AHEAD_CACHE 16 /* blocks hashed before they are looked up */
+#define FIND_BLOCKS 16 /* blocks hashed before those that need it are looked up in the index */
 #define ATTEMPTS 4
 
 struct appender *appender_new(struct store *store)
@@ -18,6 +18,7 @@ struct appender *appender_new(struct store *store)
 
     appender->store = store;
     labels_builder_init(&appender->labels);
+    block_cursor_init(&appender->cursor);
     appender->log = mem_zalloc(1, sizeof(*appender->log));
     log_batch_init(appender->log, store);
     return appender;
@@ -89,33 +90,65 @@ static int known_refusal(struct push *push, size_t i, struct error *err)
     return 0;
 }
 
-/* What the cache knows of an entry, by its block alone or as long as quotas are as they are. */
+/* What the index of the cache knows of an entry, by its block alone or as long as quotas are as
+ * they are. */
 static bool find_block(struct push *push, size_t i, struct block_value *value)
 {
     struct block_cache *cache = &push->store->cache;
+    struct block_cursor *cursor = &push->appender->cursor;
     struct block_key key = push->appender->keys[i];
 
-    if (!block_cache_find(cache, key, push->now_s, value) &&
-        (!push->has_rules ||
-         !block_cache_find(cache, block_key_while(key, push->room), push->now_s, value)))
-        return false;
-    return !is_refusal(*value) || value->generation == push->version;
+    return block_cache_find(cache, cursor, key, push->now_s, value) ||
+           (push->has_rules &&
+            block_cache_find(cache, cursor, block_key_while(key, push->room), push->now_s, value));
 }
 
+/* An entry that does not stand where the cache expected it, or is refused. */
 static int find_entry(struct push *push, size_t i, struct error *err)
 {
-    struct appender *appender = push->appender;
-    struct block_value *value = &appender->found[i];
+    struct block_value *value = &push->appender->found[i];
 
     if (push->batch->entries[i].sample_count == 0) {
         *value = (struct block_value){BLOCK_REFUSED, 0};
         return 0;
     }
-    if (!find_block(push, i, value)) {
+    if (!find_block(push, i, value) || (is_refusal(*value) && value->generation != push->version)) {
         counter_add(&push->store->counters.cache_misses, 1);
         return resolve_entry(push, i, err);
     }
     return is_refusal(*value) ? known_refusal(push, i, err) : 0;
+}
+
+/* Entries from `from` on, FIND_BLOCKS at most: those that stand where the cache expects them, then
+ * all others through its index, fetched ahead. */
+static int find_some(struct push *push, struct block_key salt, size_t from, size_t count,
+                     struct error *err)
+{
+    const struct batch_entry *entries = push->batch->entries + from;
+    struct block_cache *cache = &push->store->cache;
+    struct appender *appender = push->appender;
+    struct block_key *keys = appender->keys + from;
+    struct block_value *found = appender->found + from;
+    uint32_t others = 0;
+
+    for (size_t k = 0; k < count; k++) {
+        keys[k] = block_cache_key(cache, salt, entries[k].block, entries[k].block_len);
+        if (TIDE_LIKELY(
+                block_cache_next(cache, &appender->cursor, keys[k], push->now_s, &found[k]) &&
+                !is_refusal(found[k]) && entries[k].sample_count != 0))
+            continue;
+        others |= 1u << k;
+        block_cache_prefetch(cache, keys[k]);
+    }
+    for (uint32_t rest = others; rest != 0; rest &= rest - 1)
+        block_cache_prefetch_entry(cache, keys[__builtin_ctz(rest)]);
+    for (uint32_t rest = others; rest != 0; rest &= rest - 1) {
+        size_t k = (size_t)__builtin_ctz(rest);
+
+        if (find_entry(push, from + k, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* First pass: every entry gets its series or its refusal. */
@@ -126,15 +159,11 @@ static int find_all(struct push *push, struct error *err)
     struct block_key salt = block_key_while(
         block_cache_salt(cache, (uint32_t)batch->format, batch->salt, batch->salt_len),
         push->version); /* so that new rules are asked for series that are known, too */
-    struct block_key *keys = push->appender->keys;
+    size_t some = 1;    /* the first tells where the others are */
 
-    for (size_t i = 0; i < batch->entry_count + AHEAD_CACHE; i++) {
-        if (i < batch->entry_count) {
-            keys[i] =
-                block_cache_key(cache, salt, batch->entries[i].block, batch->entries[i].block_len);
-            block_cache_prefetch(cache, keys[i]);
-        }
-        if (i >= AHEAD_CACHE && find_entry(push, i - AHEAD_CACHE, err) != 0)
+    for (size_t i = 0; i < batch->entry_count; i += some, some = FIND_BLOCKS) {
+        some = TIDE_MIN(some, batch->entry_count - i);
+        if (find_some(push, salt, i, some, err) != 0)
             return -1;
     }
     return 0;

@@ -168,7 +168,8 @@ struct appender {
     struct block_value *found; /* by entry of the batch */
     size_t found_cap;
     struct block_key *keys;
-    uint32_t *pairs; /* of the block being resolved */
+    struct block_cursor cursor; /* where its blocks lie in the cache */
+    uint32_t *pairs;            /* of the block being resolved */
     size_t pair_cap;
     size_t *again; /* entries whose series went away between resolve and apply */
     size_t again_count;

@@ -521,6 +521,6 @@ int resolve_block(struct appender *appender, const struct batch *batch,
         return 0;
     if (appender->conditional)
         key = block_key_while(key, room);
-    block_cache_put(&store->cache, key, store_now_s(store), *value);
+    block_cache_put(&store->cache, &appender->cursor, key, store_now_s(store), *value);
     return 0;
 }

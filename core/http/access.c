@@ -4,6 +4,7 @@
 
 #include "http/http_site.h"
 #include "http/listener.h"
+#include "http/tenant.h"
 #include "script/config.h"
 
 #define ALL_ROLES ((unsigned)(CONFIG_ROLE_PUSH | CONFIG_ROLE_READ | CONFIG_ROLE_ADMIN))
@@ -91,6 +92,13 @@ static enum access_result refuse_role(const struct access *access,
     return ACCESS_REFUSED;
 }
 
+static enum access_result refuse_tenant(struct http_reply *reply)
+{
+    http_reply_error(reply, 403, "forbidden",
+                     "this concerns all tenants, and the credential is of one");
+    return ACCESS_REFUSED;
+}
+
 static enum access_result refuse_page(const struct http_request *request, struct http_reply *reply)
 {
     http_reply_error(reply, 403, "forbidden",
@@ -112,6 +120,9 @@ static enum access_result grant(const struct access *access, struct http_request
 
     if (needed != 0 && (roles & allowed & needed) == 0)
         return refuse_role(access, request, allowed, reply);
+    if (needed == CONFIG_ROLE_ADMIN && (request->route->flags & HTTP_ROUTE_TENANT) == 0 &&
+        tenant_is_one(request))
+        return refuse_tenant(reply);
     if ((needed & (CONFIG_ROLE_PUSH | CONFIG_ROLE_ADMIN)) != 0 &&
         !cors_may_change(access->origin, request->head, guarded))
         return refuse_page(request, reply);

@@ -24,6 +24,7 @@ enum http_route_flags {
     HTTP_ROUTE_POOL = 1 << 1,      /* runs on the query pool */
     HTTP_ROUTE_RAW = 1 << 2,       /* the body as it came: its coding is the route's business */
     HTTP_ROUTE_URL_LOGIN = 1 << 3, /* u and p in the address are a user and a password */
+    HTTP_ROUTE_TENANT = 1 << 4,    /* for admins of one tenant, too (tenants.label) */
 };
 
 #define HTTP_CAPTURES_MAX 2

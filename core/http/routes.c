@@ -26,6 +26,7 @@
 #define ALWAYS HTTP_ROUTE_ALWAYS
 #define POOL HTTP_ROUTE_POOL
 #define LOGIN HTTP_ROUTE_URL_LOGIN
+#define TENANT HTTP_ROUTE_TENANT
 
 /* clang-format off */
 static const struct http_route routes[] = {
@@ -73,8 +74,8 @@ static const struct http_route routes[] = {
     {"/api/v1/status/config",       GET,        HTTP_ROLE_ADMIN,  0,      route_config, NULL},
     {"/api/v1/status/walreplay",    GET,        HTTP_ROLE_READ,   ALWAYS, route_walreplay, NULL},
 
-    {"/api/v1/admin/tsdb/delete_series", POST | PUT, HTTP_ROLE_ADMIN, POOL, route_delete_series,
-     NULL},
+    {"/api/v1/admin/tsdb/delete_series", POST | PUT, HTTP_ROLE_ADMIN, POOL | TENANT,
+     route_delete_series, NULL},
     {"/api/v1/admin/tsdb/undelete", POST | PUT, HTTP_ROLE_ADMIN,  POOL,   route_undelete, NULL},
     {"/api/v1/admin/tsdb/trash",    GET,        HTTP_ROLE_ADMIN,  POOL,   route_trash, NULL},
     {"/api/v1/admin/tsdb/trash",    HTTP_VERB_DELETE, HTTP_ROLE_ADMIN, POOL, route_trash_delete,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "http/http_site.h"
+#include "http/tenant.h"
 #include "wire/result_json.h"
 
 /* Grafana asks for labels in the cheap way only of a Prometheus of 2.24 and later. */
@@ -133,6 +134,12 @@ static void put_process(const struct http_site *site, struct buf *out)
 
 void status_metrics(struct http_request *request, struct http_reply *reply)
 {
+    /* Counts of all series, and what scripts count by labels. */
+    if (tenant_is_one(request)) {
+        http_reply_error(reply, 403, "forbidden",
+                         "the metrics are of all tenants, and the credential is of one");
+        return;
+    }
     reply->content_type = HTTP_TYPE_METRICS;
     if (request->site->options.metrics != NULL)
         metrics_write(request->site->options.metrics, &reply->body);

@@ -21,6 +21,14 @@ int tenant_label(const struct http_request *request, struct label *label, struct
     return 1;
 }
 
+bool tenant_is_one(const struct http_request *request)
+{
+    struct label label;
+    struct error err;
+
+    return tenant_label(request, &label, &err) == 1;
+}
+
 int tenant_may_all(const struct http_request *request, struct error *err)
 {
     struct label label;

@@ -15,6 +15,8 @@
  */
 TIDE_NODISCARD int tenant_label(const struct http_request *request, struct label *label,
                                 struct error *err);
+/** Whether the request is one tenant's, of those that are kept apart. */
+bool tenant_is_one(const struct http_request *request);
 /** What concerns all of the store is not for the credential of one tenant: -1 with err: DENIED. */
 TIDE_NODISCARD int tenant_may_all(const struct http_request *request, struct error *err);
 

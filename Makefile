@@ -73,9 +73,10 @@ $(B)/tidemark: $(main_objects) $(objects)
 	$(call say,LINK,$@)
 	$(q)$(CXX) -rdynamic -o $@ $^ $(all_libs)
 
+# Never unloaded: a thread of LevelDB, which nobody can stop, waits on memory of its library.
 $(B)/libtide.so: $(objects)
 	$(call say,LINK,$@)
-	$(q)$(CXX) -shared -o $@ $^ $(all_libs)
+	$(q)$(CXX) -shared -Wl,-z,nodelete -o $@ $^ $(all_libs)
 
 # A luajit with the sanitizer's runtime in it, for the specs of a sanitized library.
 $(B)/luahost: spec/support/luahost.c $(O)/flags

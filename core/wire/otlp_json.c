@@ -272,6 +272,7 @@ int otlp_json_decode(const uint8_t *body, size_t len, struct push *push, struct 
     if (most_values(body, len) > OTLP_JSON_MAX_VALUES)
         return error_set(err, ERR_LIMIT, "more than %zu values in one request",
                          OTLP_JSON_MAX_VALUES);
+    buf_reserve(&message, 1); /* an empty request is a message of no bytes, not none */
     object = cJSON_ParseWithLength((const char *)body, len);
     if (!cJSON_IsObject(object))
         status = error_set(err, ERR_INVALID, "not an OTLP metrics request: not a JSON object");

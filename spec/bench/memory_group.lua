@@ -2,7 +2,7 @@
 -- systemd, or, as root without it, by a control group of our own (version 2 or 1).
 local memory_group = {}
 
-local function runs(command) return os.execute(command .. " >/dev/null 2>&1") == 0 end
+local function runs(command) return os.execute("{ " .. command .. "; } >/dev/null 2>&1") == 0 end
 
 -- The group's folder, its file of the bound, by the hierarchies' usual places.
 local PLACES = {

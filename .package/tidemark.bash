@@ -1,7 +1,7 @@
 # bash completion of tidemark(1)
 _tidemark() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=serve i
-  local commands="serve console config check plan reload password verify repair dump restore \
+  local commands="serve console config check test plan reload password verify repair dump restore \
 import export snapshot"
   for ((i = 1; i < COMP_CWORD; i++)); do
     [[ " $commands " == *" ${COMP_WORDS[i]} "* ]] && command=${COMP_WORDS[i]} && break
@@ -18,6 +18,7 @@ import export snapshot"
       console) flags+=" --socket --eval --json" ;;
       verify) flags+=" --json --scratch" ;;
       dump) flags+=" --text --start --end --scratch" ;;
+      test) flags+=" --filter --time-limit --json" ;;
       plan) flags+=" --url --user --ca --json --explain --diff" ;;
       reload) flags+=" --url --user --ca" ;;
       import) flags+=" --url --user --ca --format --remote-read --start --end" ;;

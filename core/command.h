@@ -64,6 +64,7 @@ int command_password(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_repair(int argc, char **argv);
 int command_dump(int argc, char **argv);
+int command_test(int argc, char **argv);
 int command_plan(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_restore(int argc, char **argv);

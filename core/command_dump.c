@@ -144,7 +144,7 @@ static int dump_store(struct dump *dump, struct store *store)
 
 static int dump_folder(struct dump *dump, struct offline *offline)
 {
-    struct volume *overlay = volume_overlay_new(offline->folder, offline->scratch);
+    struct volume *overlay = volume_overlay_new(offline->folder, offline->scratch.volume);
     struct store *store = offline_open_store(offline, overlay, false);
     int status = EXIT_FOUND;
 

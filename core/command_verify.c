@@ -84,7 +84,7 @@ static int verify_folder(struct report *report)
 {
     struct offline *offline = report->offline;
     struct verify_summary summary;
-    struct verify_options options = {.scratch = offline->scratch,
+    struct verify_options options = {.scratch = offline->scratch.volume,
                                      .ctx = report,
                                      .finding = print_finding,
                                      .progress = print_progress};

@@ -26,6 +26,12 @@ static const struct command commands[] = {
     {"plan", CLIENT_USAGE " [--scripts DIR [--diff]] [--json] [--explain SELECTOR]",
      "what the next pass of retention would drop, by rule, with these scripts or those in force",
      command_plan},
+    {"test",
+     "[--config FILE] [--set KEY=VALUE]... [--filter TEXT] [--time-limit SECONDS] [--json] "
+     "[DIR|FILE]",
+     "run the tests beside the scripts (*_test.lua), each on a store of its own by a simulated "
+     "clock",
+     command_test},
     {"password", "", "read a password and print its hash, for http.users", command_password},
     {"import",
      CLIENT_USAGE " [--format json|text] [FILE]... | --remote-read URL [--start TIME] "

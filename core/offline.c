@@ -30,63 +30,6 @@ static void set_signals(sigset_t *signals)
     sigaddset(signals, SIGUSR1);
 }
 
-static int make_scratch(struct offline *offline, const char *parent, struct error *err)
-{
-    struct buf path = {0};
-
-    if (parent == NULL)
-        parent = getenv("TMPDIR");
-    buf_printf(&path, "%s/tidemark-XXXXXX", parent != NULL && parent[0] != '\0' ? parent : "/tmp");
-    buf_putc(&path, '\0');
-    if (mkdtemp((char *)path.data) == NULL) {
-        error_set_errno(err, "cannot make a scratch folder (%s; --scratch DIR puts it elsewhere)",
-                        (const char *)path.data);
-        buf_destroy(&path);
-        return -1;
-    }
-    offline->scratch_path = (char *)path.data;
-    offline->scratch = volume_posix_open(offline->scratch_path, false, err);
-    return offline->scratch != NULL ? 0 : -1;
-}
-
-static int collect_name(void *ctx, const struct volume_entry *entry, struct error *err)
-{
-    struct buf *names = ctx;
-
-    (void)err;
-    buf_putc(names, entry->stat.is_folder ? 'd' : 'f');
-    buf_append(names, entry->name, strlen(entry->name) + 1);
-    return 0;
-}
-
-static void remove_scratch(struct volume *scratch)
-{
-    struct buf names = {0};
-    struct error err;
-
-    if (scratch->list(scratch, "", collect_name, &names, &err) == 0) {
-        for (size_t at = 0; at < names.len;) {
-            const char *name = (const char *)names.data + at + 1;
-
-            if (names.data[at] == 'd')
-                (void)scratch->remove_folder(scratch, name, &err);
-            else
-                (void)scratch->remove(scratch, name, &err);
-            at += strlen(name) + 2;
-        }
-    }
-    buf_destroy(&names);
-}
-
-static void remove_folder_of(struct offline *offline)
-{
-    if (offline->scratch != NULL)
-        remove_scratch(offline->scratch);
-    if (offline->scratch_path != NULL && rmdir(offline->scratch_path) != 0)
-        fprintf(stderr, "tidemark: %s could not be removed: %s\n", offline->scratch_path,
-                strerror(errno));
-}
-
 /* Waits for a signal that ends the command: copies may be large, and are not to stay. */
 static void *wait_for_signal(void *arg)
 {
@@ -98,7 +41,7 @@ static void *wait_for_signal(void *arg)
     if (sigwait(&signals, &number) != 0 || number == SIGUSR1)
         return NULL;
     offline_end_progress();
-    remove_folder_of(offline);
+    scratch_remove(&offline->scratch);
     _exit(128 + number);
 }
 
@@ -132,7 +75,7 @@ int offline_open(struct offline *offline, const char *data, bool with_scratch, c
     *offline = (struct offline){.shown_ns = 0};
     if (open_folder(offline, data, &err) == 0 &&
         (!with_scratch ||
-         (make_scratch(offline, parent, &err) == 0 && watch_signals(offline, &err) == 0)))
+         (scratch_make(&offline->scratch, parent, &err) == 0 && watch_signals(offline, &err) == 0)))
         return 0;
     fprintf(stderr, "tidemark: %s\n", err.text);
     offline_close(offline);
@@ -145,10 +88,7 @@ void offline_close(struct offline *offline)
         pthread_kill(offline->signals.id, SIGUSR1);
         thread_join(&offline->signals);
     }
-    remove_folder_of(offline);
-    if (offline->scratch != NULL)
-        offline->scratch->close(offline->scratch);
-    mem_free(offline->scratch_path);
+    scratch_remove(&offline->scratch);
     if (offline->folder != NULL)
         offline->folder->close(offline->folder);
     *offline = (struct offline){0};

@@ -6,13 +6,13 @@
 #include "base/base.h"
 #include "base/thread.h"
 #include "disk/volume.h"
+#include "scratch.h"
 #include "store/store.h"
 
-/* A data folder and a scratch folder; both volumes are owned. */
+/* A data folder and a scratch folder; both are owned. */
 struct offline {
     struct volume *folder;
-    struct volume *scratch; /* NULL: none was asked for */
-    char *scratch_path;
+    struct scratch scratch;         /* zeroed: none was asked for */
     struct store_progress progress; /* of the store that was opened last */
     struct thread signals;          /* cleans up when the command is stopped from outside */
     int64_t shown_ns;               /* when progress was shown last; one thread at a time */

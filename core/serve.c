@@ -97,18 +97,24 @@ static void raise_stack_size(void)
     pthread_attr_destroy(&attributes);
 }
 
-/* The operator's scripts, before anything is opened: those that do not load refuse the start. */
-static int open_rules(struct server *server, struct error *err)
+void serve_fill_rule_options(struct rulebook_options *options, const struct config *config,
+                             struct metrics *metrics)
 {
-    const struct config *config = server->config;
-    struct rulebook_options options = {
+    *options = (struct rulebook_options){
         .folder = config->scripts,
         .time_ms = config->limits.script_time_ms,
         .memory_bytes = (size_t)config->limits.script_memory_bytes,
         .max_errors = (uint32_t)config->limits.script_errors,
-        .metrics = server->metrics,
+        .metrics = metrics,
     };
+}
 
+/* The operator's scripts, before anything is opened: those that do not load refuse the start. */
+static int open_rules(struct server *server, struct error *err)
+{
+    struct rulebook_options options;
+
+    serve_fill_rule_options(&options, server->config, server->metrics);
     server->rules = rulebook_open(&options, err);
     return server->rules != NULL ? 0 : -1;
 }
@@ -200,8 +206,8 @@ static void tell_config(void *ctx, struct buf *out)
     lock_release(&server->reload_lock);
 }
 
-static void fill_store_options(struct store_options *options, const struct config *config,
-                               struct metrics *metrics)
+void serve_fill_store_options(struct store_options *options, const struct config *config,
+                              struct metrics *metrics)
 {
     store_options_init(options);
     options->data_dir = config->data;
@@ -330,7 +336,7 @@ static void *open_store(void *arg)
     struct server *server = arg;
     struct store_options options;
 
-    fill_store_options(&options, server->config, server->metrics);
+    serve_fill_store_options(&options, server->config, server->metrics);
     if (has_scripts(server))
         options.policy = rulebook_policy(server->rules);
     server->store = store_open(&options, &server->progress, &server->open_error);

@@ -210,6 +210,8 @@ int actor_import(struct actor *actor, const struct label *labels, size_t count,
 
 static int wait_for_files(struct actor *actor, struct append_ticket *ticket, struct error *err)
 {
+    if (actor->host.by_hand)
+        return store_merge(actor->host.store, err);
     for (int waited = 0; waited < IMPORT_WAIT_MS; waited += IMPORT_LOOK_MS) {
         if (__atomic_load_n(actor->cancelled, __ATOMIC_RELAXED) != 0)
             return 0;
@@ -221,26 +223,41 @@ static int wait_for_files(struct actor *actor, struct append_ticket *ticket, str
     return 0;
 }
 
-/* Appends one of the batches. */
-static int append(struct actor *actor, struct batch *batch, bool import, struct error *err)
+/* Gives one of the batches to the store. */
+static int hand_over(struct actor *actor, struct batch *batch, bool import,
+                     struct append_result *result, struct error *err)
 {
-    struct append_result result;
-
+    append_result_init(result);
     if (batch->sample_count == 0)
         return 0;
     if (actor->appender == NULL)
         actor->appender = appender_new(actor->host.store);
     batch->format = LABEL_FORMAT_PAIRS;
     batch->parse = label_parse_pairs;
-    append_result_init(&result);
-    if ((import ? store_import(actor->appender, batch, DUPLICATE_FIRST, &result, err)
-                : store_append(actor->appender, batch, &result, err)) != 0)
+    return import ? store_import(actor->appender, batch, DUPLICATE_FIRST, result, err)
+                  : store_append(actor->appender, batch, result, err);
+}
+
+int actor_append(struct actor *actor, struct append_result *result, struct error *err)
+{
+    int failed = hand_over(actor, &actor->pushes, false, result, err);
+
+    actor_forget(actor);
+    return failed;
+}
+
+/* Appends one of the batches; a sample that is refused is an error. */
+static int append(struct actor *actor, struct batch *batch, bool import, struct error *err)
+{
+    struct append_result result;
+
+    if (hand_over(actor, batch, import, &result, err) != 0)
         return -1;
     if (append_result_refused(&result) - result.refused[REFUSED_BY_POLICY] > 0)
         return error_set(err, ERR_INVALID, "%" PRIu64 " of the pushed samples were refused: %s",
                          append_result_refused(&result),
                          result.example_count > 0 ? result.examples[0].text : "");
-    return import ? wait_for_files(actor, &result.ticket, err) : 0;
+    return import && batch->sample_count != 0 ? wait_for_files(actor, &result.ticket, err) : 0;
 }
 
 int actor_commit(struct actor *actor, struct error *err)

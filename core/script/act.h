@@ -61,6 +61,10 @@ struct actor {
 
 /** Gives what Lua has been built from back; before and after each act. */
 void actor_clear(struct actor *actor);
+/** Appends what was pushed, with the store's verdict on it. @return 0 (look at result), or -1 with
+ * err */
+TIDE_NODISCARD int actor_append(struct actor *actor, struct append_result *result,
+                                struct error *err);
 /** Appends what was pushed and imported, or forgets it; waits for what imports have to rewrite.
  * @return 0, or -1 with err */
 TIDE_NODISCARD int actor_commit(struct actor *actor, struct error *err);

@@ -358,9 +358,12 @@ static int native_log(lua_State *L)
     const char *message = luaL_checklstring(L, 2, &len);
     static struct log_limit limit;
     uint64_t dropped;
+    const struct script_sink *sink = binding_of(L)->sink;
     struct buf quoted = {0};
 
-    if (level > logger_level() || !log_limit_pass(&limit, 1, &dropped))
+    if (sink != NULL)
+        sink->log(sink->ctx, (int)level, message, TIDE_MIN(len, (size_t)MAX_LOG_BYTES));
+    if (sink != NULL || level > logger_level() || !log_limit_pass(&limit, 1, &dropped))
         return 0;
     labels_quote(&quoted, message, TIDE_MIN(len, (size_t)MAX_LOG_BYTES));
     logger_write(level, "script", "message=%.*s left_out=%" PRIu64, (int)quoted.len,

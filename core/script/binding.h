@@ -18,6 +18,7 @@ struct lua_State;
 struct read_request;
 struct rule;
 struct ruleset;
+struct script_sink;
 struct shared;
 struct tallies;
 
@@ -34,14 +35,15 @@ struct decision {
 /* One for each state; the sandbox's owner. */
 struct binding {
     const struct clock *clock;
-    struct regex_cache *regexes; /* shared among threads */
-    struct ruleset *rules;       /* for require; borrowed */
-    struct tallies *tallies;     /* NULL: counters count nothing (tidemark check); borrowed */
-    struct shared *shared;       /* tide.shared; NULL while scripts load; borrowed */
-    struct actor *actor;         /* what may be done now; NULL: only decide */
-    uint64_t era;                /* rises when borrowed columns end; from 1 */
-    struct buf text;             /* scratch of one call */
-    struct arena scratch;        /* texts that a script set; reset before each decision */
+    struct regex_cache *regexes;    /* shared among threads */
+    struct ruleset *rules;          /* for require; borrowed */
+    struct tallies *tallies;        /* NULL: counters count nothing (tidemark check); borrowed */
+    struct shared *shared;          /* tide.shared; NULL while scripts load; borrowed */
+    struct actor *actor;            /* what may be done now; NULL: only decide */
+    const struct script_sink *sink; /* of what scripts log; NULL: the server's log; borrowed */
+    uint64_t era;                   /* rises when borrowed columns end; from 1 */
+    struct buf text;                /* scratch of one call */
+    struct arena scratch;           /* texts that a script set; reset before each decision */
     struct decision decision;
     int series_ref; /* registry: the series userdata */
     int query_ref;  /* the query userdata */

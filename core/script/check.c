@@ -97,7 +97,8 @@ static void check_run(lua_State *L, void *ctx)
 
 int rulebook_check(const char *folder, int64_t lookback_ms, struct buf *out, struct error *err)
 {
-    struct check check = {.set = ruleset_read(folder, err), .out = out, .lookback_ms = lookback_ms};
+    struct check check = {
+        .set = ruleset_read(folder, NULL, err), .out = out, .lookback_ms = lookback_ms};
     struct sandbox *sandbox;
 
     if (check.set == NULL)

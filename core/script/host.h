@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+struct alert;
 struct running_queries;
 struct store;
 
@@ -26,8 +27,18 @@ struct script_host {
     /* Appends the configuration in force, a line for each key: key, value, origin, with tabs
      * between; no secrets. Any thread; may be NULL. */
     void (*tell_config)(void *ctx, struct buf *out);
-    void *reload_ctx;     /* of both */
+    void *reload_ctx; /* of both */
+    bool by_hand;     /* the store has no threads: what waits for them does their work instead */
     const char *data_dir; /* whose disk space disk_low watches; NULL: none */
+};
+
+/* Where what scripts tell goes instead of the log and the webhooks. Called on the thread that runs
+ * them. */
+struct script_sink {
+    void (*log)(void *ctx, int level, const char *text, size_t len); /* tide.log's lines */
+    /* An alert that webhooks would get, as of a time; borrowed. */
+    void (*alert)(void *ctx, const struct alert *alert, int64_t time_ms);
+    void *ctx;
 };
 
 #endif

@@ -71,8 +71,11 @@ static int state_load(struct script_state *state, struct ruleset *set, struct er
 
     state_clear(state);
     state->set = set;
-    state->binding = (struct binding){
-        .clock = book->clock, .regexes = book->regexes, .rules = set, .tallies = book->tallies};
+    state->binding = (struct binding){.clock = book->clock,
+                                      .regexes = book->regexes,
+                                      .rules = set,
+                                      .tallies = book->tallies,
+                                      .sink = book->sink};
     state->duration_count = 0;
     state->times_ref = state->values_ref = 0;
     state->sandbox = sandbox_new(book->memory_bytes, book->watchdog, err);
@@ -207,7 +210,7 @@ void script_state_push_raises(lua_State *L, const struct script_state *state,
 /* Reads and tries the folder in a state that is thrown away. */
 static struct ruleset *read_and_try(struct rulebook *book, struct error *err)
 {
-    struct ruleset *set = ruleset_read(book->folder, err);
+    struct ruleset *set = ruleset_read(book->folder, book->only, err);
     struct script_state probe = {.book = book};
     int result;
 
@@ -271,6 +274,8 @@ struct rulebook *rulebook_open(const struct rulebook_options *options, struct er
     struct rulebook *book = mem_zalloc(1, sizeof(*book));
 
     book->folder = mem_dup(options->folder, strlen(options->folder));
+    book->only = options->only != NULL ? mem_dup(options->only, strlen(options->only)) : NULL;
+    book->sink = options->sink;
     book->time_ns = (options->time_ms != 0 ? options->time_ms : DEFAULT_TIME_MS) * 1000000;
     book->memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : DEFAULT_MEMORY;
     book->max_errors = options->max_errors != 0 ? options->max_errors : DEFAULT_MAX_ERRORS;
@@ -323,6 +328,7 @@ void rulebook_close(struct rulebook *book)
     alerts_free(book->alerts);
     lock_destroy(&book->lock);
     mem_free(book->folder);
+    mem_free(book->only);
     mem_free(book);
 }
 

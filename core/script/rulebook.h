@@ -21,11 +21,14 @@
 struct read_request;
 struct rulebook;
 struct script_host;
+struct script_sink;
 
 struct rulebook_options {
-    const char *folder;        /* "": no scripts; copied */
-    int64_t time_ms;           /* of one rule's answer; 0: 250 */
-    size_t memory_bytes;       /* of one state; 0: 16 MiB */
+    const char *folder;             /* "": no scripts; copied */
+    const char *only;               /* NULL: all of the folder; else as ruleset_read; copied */
+    const struct script_sink *sink; /* NULL: log and webhooks; borrowed */
+    int64_t time_ms;                /* of one rule's answer; 0: 250 */
+    size_t memory_bytes;            /* of one state; 0: 16 MiB */
     uint32_t max_errors;       /* in a row, then a rule is suspended until the next reload; 0: 10 */
     const struct clock *clock; /* NULL: the system's; borrowed */
     struct metrics *metrics;   /* may be NULL; borrowed, not to be printed after the close */

@@ -23,6 +23,8 @@ struct watchdog;
 struct rulebook {
     /* Constant after the opening. */
     char *folder;
+    char *only;                     /* as in rulebook_options; NULL: all */
+    const struct script_sink *sink; /* NULL: a server's */
     int64_t time_ns;
     size_t memory_bytes;
     uint32_t max_errors;

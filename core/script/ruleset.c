@@ -55,11 +55,23 @@ static int read_source(const char *path, struct buf *source, struct error *err)
     return 0;
 }
 
-static bool ends_in_lua(const char *name)
+static bool ends_in(const char *name, const char *ending)
 {
-    size_t len = strlen(name);
+    size_t len = strlen(name), ending_len = strlen(ending);
 
-    return len > 4 && name[0] != '.' && strcmp(name + len - 4, ".lua") == 0;
+    return len > ending_len && name[0] != '.' && strcmp(name + len - ending_len, ending) == 0;
+}
+
+/* What of a folder is read. */
+enum wanted { WANTED_SCRIPTS, WANTED_LIBRARIES, WANTED_TESTS };
+
+static bool is_wanted(const char *name, enum wanted wanted)
+{
+    bool is_test = ends_in(name, "_test.lua");
+
+    return wanted == WANTED_LIBRARIES ? ends_in(name, ".lua")
+           : wanted == WANTED_TESTS   ? is_test
+                                      : ends_in(name, ".lua") && !is_test;
 }
 
 static int compare_files(const void *a, const void *b)
@@ -67,13 +79,17 @@ static int compare_files(const void *a, const void *b)
     return strcmp(((const struct script_file *)a)->name, ((const struct script_file *)b)->name);
 }
 
-static void free_files(struct script_file *files, size_t count)
+static void clear_file(struct script_file *file)
 {
-    for (size_t i = 0; i < count; i++) {
-        mem_free(files[i].name);
-        mem_free(files[i].chunk_name);
-        buf_destroy(&files[i].source);
-    }
+    mem_free(file->name);
+    mem_free(file->chunk_name);
+    buf_destroy(&file->source);
+}
+
+void script_files_free(struct script_file *files, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        clear_file(&files[i]);
     mem_free(files);
 }
 
@@ -92,20 +108,20 @@ static int read_one(const char *folder, const char *name, struct script_file *fi
     return result;
 }
 
-/* Reads all *.lua of a folder; `optional`: it need not exist. */
-static int read_folder(const char *folder, bool optional, struct script_file **files, size_t *count,
-                       struct error *err)
+/* Reads what is wanted of a folder; one of libraries need not exist. */
+static int read_folder(const char *folder, enum wanted wanted, struct script_file **files,
+                       size_t *count, struct error *err)
 {
     DIR *dir = opendir(folder);
     struct dirent *entry;
     int result = 0;
 
-    if (dir == NULL && errno == ENOENT && optional)
+    if (dir == NULL && errno == ENOENT && wanted == WANTED_LIBRARIES)
         return 0;
     if (dir == NULL)
         return error_set_errno(err, "cannot read the scripts in %s", folder);
     while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
-        if (!ends_in_lua(entry->d_name))
+        if (!is_wanted(entry->d_name, wanted))
             continue;
         if (*count == MAX_FILES) {
             result = error_set(err, ERR_LIMIT, "%s: more than %d scripts", folder, MAX_FILES);
@@ -146,7 +162,55 @@ uint64_t ruleset_retention(const struct ruleset *set)
     return set->hook_count[RULE_RETENTION] == 0 ? 0 : TIDE_MAX(set->source_hash, (uint64_t)1);
 }
 
-struct ruleset *ruleset_read(const char *folder, struct error *err)
+int script_files_read_tests(const char *folder, struct script_file **files, size_t *count,
+                            struct error *err)
+{
+    *files = NULL;
+    *count = 0;
+    if (read_folder(folder, WANTED_TESTS, files, count, err) == 0)
+        return 0;
+    script_files_free(*files, *count);
+    return -1;
+}
+
+/* Whether the line of `only` that begins at `line` names the file. */
+static bool is_named(const char *line, size_t len, const struct script_file *file)
+{
+    return strlen(file->name) == len + strlen(".lua") && memcmp(file->name, line, len) == 0;
+}
+
+/* Leaves the files that `only` names. */
+static int keep_only(struct ruleset *set, const char *folder, const char *only, struct error *err)
+{
+    bool *named = mem_zalloc(set->file_count + 1, sizeof(*named));
+    size_t kept = 0;
+    int result = 0;
+
+    for (const char *line = only; *line != '\0' && result == 0;) {
+        size_t len = strcspn(line, "\n"), at = 0;
+
+        while (at < set->file_count && !is_named(line, len, &set->files[at]))
+            at++;
+        if (at == set->file_count)
+            result = error_set(err, ERR_NOT_FOUND, "%s: there is no script '%.*s'", folder,
+                               (int)TIDE_MIN(len, (size_t)100), line);
+        else
+            named[at] = true;
+        line += len + (line[len] == '\n');
+    }
+    for (size_t i = 0; i < set->file_count && result == 0; i++) {
+        if (named[i])
+            set->files[kept++] = set->files[i];
+        else
+            clear_file(&set->files[i]);
+    }
+    if (result == 0)
+        set->file_count = kept;
+    mem_free(named);
+    return result;
+}
+
+struct ruleset *ruleset_read(const char *folder, const char *only, struct error *err)
 {
     struct ruleset *set = mem_zalloc(1, sizeof(*set));
     struct buf library = {0};
@@ -158,8 +222,10 @@ struct ruleset *ruleset_read(const char *folder, struct error *err)
     }
     buf_printf(&library, "%s/lib", folder);
     buf_putc(&library, '\0');
-    if (read_folder(folder, false, &set->files, &set->file_count, err) == -1 ||
-        read_folder((char *)library.data, true, &set->libraries, &set->library_count, err) == -1) {
+    if (read_folder(folder, WANTED_SCRIPTS, &set->files, &set->file_count, err) == -1 ||
+        read_folder((char *)library.data, WANTED_LIBRARIES, &set->libraries, &set->library_count,
+                    err) == -1 ||
+        (only != NULL && keep_only(set, folder, only, err) == -1)) {
         ruleset_unref(set);
         set = NULL;
     }
@@ -222,8 +288,8 @@ void ruleset_unref(struct ruleset *set)
     if (set == NULL || __atomic_sub_fetch(&set->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     free_rules(set);
-    free_files(set->files, set->file_count);
-    free_files(set->libraries, set->library_count);
+    script_files_free(set->files, set->file_count);
+    script_files_free(set->libraries, set->library_count);
     mem_free(set);
 }
 

@@ -92,12 +92,21 @@ struct ruleset {
 };
 
 /**
- * Reads *.lua of a folder and of its lib/, without running anything.
+ * Reads *.lua of a folder (but *_test.lua) and of its lib/, without running anything.
  *
  * @param folder  "": an empty set
- * @return owned reference, or NULL with err: IO (no such folder, unreadable file), LIMIT (sizes)
+ * @param only    NULL: all of the folder; else names without ".lua", a line feed behind each
+ * @return owned reference, or NULL with err: IO (no such folder, unreadable file), LIMIT (sizes),
+ *         NOT_FOUND (a name of `only`)
  */
-TIDE_NODISCARD struct ruleset *ruleset_read(const char *folder, struct error *err);
+TIDE_NODISCARD struct ruleset *ruleset_read(const char *folder, const char *only,
+                                            struct error *err);
+/** Reads the folder's *_test.lua, in order of name. @return 0 (script_files_free), or -1 with err:
+ * as ruleset_read */
+TIDE_NODISCARD int script_files_read_tests(const char *folder, struct script_file **files,
+                                           size_t *count, struct error *err);
+/** Takes NULL. */
+void script_files_free(struct script_file *files, size_t count);
 struct ruleset *ruleset_ref(struct ruleset *set);
 /** Takes NULL. */
 void ruleset_unref(struct ruleset *set);

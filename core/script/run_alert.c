@@ -179,11 +179,12 @@ static int push_series(struct rule_runner *runner, const struct rule *rule, int6
 
 static void send_alerts(struct rule_runner *runner, const struct rule *rule, int64_t due_ms)
 {
+    const struct script_sink *sink = runner->book->sink;
     struct buf json = {0};
     struct alert *alert;
 
-    for (size_t i = 0;
-         runner->webhook_count > 0 && (alert = alerts_at(runner->book->alerts, rule, i)) != NULL;
+    for (size_t i = 0; (runner->webhook_count > 0 || sink != NULL) &&
+                       (alert = alerts_at(runner->book->alerts, rule, i)) != NULL;
          i++) {
         int64_t end_ms = alert->resolved_ms;
 
@@ -195,7 +196,9 @@ static void send_alerts(struct rule_runner *runner, const struct rule *rule, int
             end_ms = due_ms + 4 * TIDE_MAX(rule->every_ms, runner->resend_ms);
         json.len = 0;
         alert_put_json(&json, alert, runner->source_url, end_ms);
-        for (size_t k = 0; k < runner->webhook_count; k++)
+        if (sink != NULL)
+            sink->alert(sink->ctx, alert, due_ms);
+        for (size_t k = 0; sink == NULL && k < runner->webhook_count; k++)
             webhook_put(runner->webhooks[k], (char *)json.data, json.len);
         alert->sent_ms = due_ms;
     }

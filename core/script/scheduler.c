@@ -166,6 +166,15 @@ size_t scheduler_run_due(struct scheduler *scheduler)
     return ran + run_events(scheduler);
 }
 
+int64_t scheduler_next_due_ms(const struct scheduler *scheduler)
+{
+    int64_t next_ms = INT64_MAX;
+
+    for (size_t i = 0; i < scheduler->count; i++)
+        next_ms = TIDE_MIN(next_ms, scheduler->timers[i].due_ms);
+    return next_ms;
+}
+
 static int64_t sleep_ms(const struct scheduler *scheduler)
 {
     int64_t now_ms = clock_wall_ms(scheduler->runner.book->clock);

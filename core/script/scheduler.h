@@ -32,5 +32,8 @@ void scheduler_stop(struct scheduler *scheduler);
 /** Runs what is due by the clock, and what events are there; with no_thread only. Returns how many
  * rules ran. */
 size_t scheduler_run_due(struct scheduler *scheduler);
+/** When the next timed rule is due, by the rules that the last scheduler_run_due knew; INT64_MAX:
+ * never. With no_thread only. */
+int64_t scheduler_next_due_ms(const struct scheduler *scheduler);
 
 #endif

@@ -2,21 +2,16 @@
  */
 #include "script/session.h"
 
-#include <stdio.h>
-#include <time.h>
-
 #include <lauxlib.h>
 #include <lua.h>
 
 #include "base/mem.h"
-#include "base/utf8.h"
-#include "promql/function_table.h"
 #include "script/act.h"
-#include "script/columns_binding.h"
 #include "script/operate_binding.h"
 #include "script/rulebook.h"
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
+#include "script/show_binding.h"
 #include "wire/result_json.h"
 
 #define DEFAULT_TIME_MS 60000
@@ -41,70 +36,6 @@ struct session {
     struct buf printed;
     struct buf *completion;
 };
-
-/* --- what session.lua asks of C ----------------------------------------------------------------
- */
-
-static int native_is_column(lua_State *L)
-{
-    lua_pushboolean(L, columns_is_one(L, 1));
-    return 1;
-}
-
-static int native_is_utf8(lua_State *L)
-{
-    size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
-
-    lua_pushboolean(L, utf8_valid(text, len));
-    return 1;
-}
-
-/* time_text(seconds): "2026-11-28 18:00:00" in UTC */
-static int native_time_text(lua_State *L)
-{
-    double seconds = luaL_checknumber(L, 1);
-    char text[64];
-    time_t at;
-    struct tm tm;
-
-    if (!(seconds > -6e10 && seconds < 2.5e11)) {
-        lua_pushfstring(L, "%f", seconds);
-        return 1;
-    }
-    at = (time_t)seconds;
-    gmtime_r(&at, &tm);
-    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
-    lua_pushstring(L, text);
-    return 1;
-}
-
-static int native_function_names(lua_State *L)
-{
-    lua_newtable(L);
-    for (size_t i = 0; i < function_table_count(); i++) {
-        lua_pushstring(L, function_table_at(i)->name);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    return 1;
-}
-
-static void open_natives_raises(lua_State *L)
-{
-    static const luaL_Reg functions[] = {{"is_column", native_is_column},
-                                         {"is_utf8", native_is_utf8},
-                                         {"time_text", native_time_text},
-                                         {"function_names", native_function_names}};
-
-    sandbox_native_raises(L);
-    for (size_t i = 0; i < TIDE_COUNT(functions); i++) {
-        lua_pushcfunction(L, functions[i].func);
-        lua_setfield(L, -2, functions[i].name);
-    }
-    operate_open_raises(L);
-    look_open_raises(L);
-    lua_pop(L, 1);
-}
 
 /* --- the scripts in force ----------------------------------------------------------------------
  */
@@ -147,7 +78,11 @@ static void load_run(lua_State *L, void *ctx)
 
     if (!session->opened) {
         binding_open_raises(L, &session->state.binding);
-        open_natives_raises(L);
+        sandbox_native_raises(L);
+        show_open_raises(L);
+        operate_open_raises(L);
+        look_open_raises(L);
+        lua_pop(L, 1);
         sandbox_require_raises(L, "tidemark.session");
         lua_pushnumber(L, (double)session->options.output_bytes);
         lua_setfield(L, -2, "limit");

@@ -2,7 +2,7 @@
 -- (core/script/operate_binding.c).
 
 local env = require "tidemark.env"
-local parse = require("tidemark.selector").parse
+local selector = require "tidemark.selector"
 
 local gmatch = string.gmatch
 
@@ -84,7 +84,7 @@ end
 --- expires, interrupted.
 function server.trash() return native.trash() end
 --- What the next pass of retention would drop: time, held, series, damaged, rules, explained.
-function server.plan(selector) return native.plan(selector) end
+function server.plan(what) return native.plan(what) end
 --- The clock and whether deletions by age are held: clock, held, wall, since, newest, confirmed.
 function server.clock() return native.clock() end
 --- The clock is right as it is: what is held goes on.
@@ -108,30 +108,12 @@ function server.config()
   return list
 end
 
--- A list of { name, value } of a selector without anything but `=`, or of a table of labels.
-local function labels_of(what)
-  local list = {}
-  if type(what) == "string" then
-    local matchers, problem = parse(what)
-    if not matchers then error("intake: " .. problem, 3) end
-    for i, matcher in ipairs(matchers) do
-      if matcher[2] ~= 0 then error("intake: a series has labels, not matchers: only =", 3) end
-      list[i] = { matcher[1], matcher[3] }
-    end
-    return list
-  end
-  if type(what) ~= "table" then error("intake: a selector or a table of labels, please", 3) end
-  for name, value in next, what do
-    if type(name) ~= "string" or type(value) ~= "string" then
-      error("intake: labels are texts", 3)
-    end
-    list[#list + 1] = { name, value }
-  end
-  return list
-end
-
 --- What transforms and limits would do with a new series: hook, rule, outcome, text of each.
-function server.intake(labels) return native.explain_intake(labels_of(labels)) end
+function server.intake(labels)
+  local list, problem = selector.labels(labels)
+  if not list then error("intake: " .. problem, 2) end
+  return native.explain_intake(list)
+end
 --- The fullest quotas: rule, labels, series, series_bound, rate, rate_bound.
 function server.quotas(limit) return native.quotas(limit or 10) end
 

@@ -112,4 +112,25 @@ function selector.parse(text)
   return list
 end
 
+--- The labels of one series: of a selector with nothing but `=`, or of a table by name.
+---@return table|nil list of { name, value }, nil|string problem
+function selector.labels(what)
+  local list = {}
+  if type(what) == "string" then
+    local matchers, problem = selector.parse(what)
+    if not matchers then return nil, problem end
+    for i, matcher in ipairs(matchers) do
+      if matcher[2] ~= 0 then return nil, "a series has labels, not matchers: only =" end
+      list[i] = { matcher[1], matcher[3] }
+    end
+    return list
+  end
+  if type(what) ~= "table" then return nil, "a selector or a table of labels, please" end
+  for name, value in next, what do
+    if type(name) ~= "string" or type(value) ~= "string" then return nil, "labels are texts" end
+    list[#list + 1] = { name, value }
+  end
+  return list
+end
+
 return selector

@@ -13,6 +13,9 @@ local function examples_of(path)
     if line == "```lua" then
       open = { line = number, source = {}, try = {} }
       examples[#examples + 1] = open
+    elseif line == "```lua test" then
+      open = { source = {} }
+      examples[#examples].test = open.source
     elseif line == "```try" then
       open = examples[#examples]
       open.trying = true
@@ -137,6 +140,16 @@ end
 
 function ask.damage(book, labels) return rules.quarantine(book, labels) end
 
+-- The tests of an example, by `tidemark test`.
+local function try_tests(example)
+  local tried = rules.folder_of { ["example.lua"] = table.concat(example.source, "\n"),
+    ["example_test.lua"] = table.concat(example.test, "\n") }
+  local pipe = io.popen((os.getenv("BUILD") or "build") .. "/tidemark test " .. tried)
+  local text = pipe:read("*a")
+  pipe:close()
+  assert.truthy(text:find("[1-9]%d* passed, 0 failed\n$"), text)
+end
+
 describe("docs/lua-api.md", function()
   after_each(function()
     close_console()
@@ -155,6 +168,7 @@ describe("docs/lua-api.md", function()
     it("has an example on line " .. example.line .. " that answers as it says", function()
       local book, problem = rules.open { ["example.lua"] = table.concat(example.source, "\n") }
       assert.is_truthy(book, problem)
+      if example.test then try_tests(example) end
       for _, try in ipairs(example.try) do
         local asked
         if try.kind == "eval" then
@@ -196,6 +210,22 @@ describe("docs/lua-api.md", function()
         assert.is_truthy(rules.open { ["a.lua"] = "assert(" .. prefix .. name .. ")" }, name)
         assert.is_truthy(text:find("%f[%w]" .. name .. "%f[%W]"), name)
       end
+    end
+  end)
+
+  it("names all that tests have", function()
+    local text = page():match("\n## Tests\n(.-)\n## ")
+    for _, name in ipairs { "test", "scripts", "retention", "push", "samples", "feed", "advance",
+      "query", "values", "series", "shape", "alerts", "told", "logged", "rule_errors", "print",
+      "equal", "near", "truthy", "falsy", "contains", "fails" } do
+      assert.truthy(text:find("`" .. name .. "%f[%A]"), name)
+    end
+    local source = require("spec.support.file").read "lua/tidemark/trial.lua"
+    for name in source:gmatch("\nfunction offered%.([%a_]+)") do
+      assert.truthy(text:find("`" .. name .. "%f[%A]"), name)
+    end
+    for name in source:gmatch("\nfunction expect%.([%a_]+)") do
+      assert.truthy(text:find("`" .. name .. "%("), name)
     end
   end)
 

@@ -174,11 +174,7 @@ static void put_trash(struct store *store, const struct removal *removal, struct
 {
     int64_t expires_ms = store_trash_expires(store, removal);
 
-    removal_put_json(out,
-                     removal->interrupted ? "interrupted"
-                     : removal->by_pass   ? "retention"
-                                          : "delete",
-                     removal);
+    removal_put_json(out, removal->interrupted ? "interrupted" : removal_action(removal), removal);
     out->len--; /* into the object */
     if (expires_ms == TIDE_LATEST_MS)
         buf_puts(out, ",\"expires_ms\":null}");

@@ -95,6 +95,7 @@ void downsample_of(void *ctx, const struct series_view *series, struct downsampl
     int64_t youngest_ms = INT64_MAX;
 
     verdict->count = 0;
+    verdict->rules = ruleset_retention(set);
     decision_begin(state, series, NULL);
     for (size_t i = 0; i < set->hook_count[RULE_DOWNSAMPLE]; i++) {
         const struct rule *rule = set->by_hook[RULE_DOWNSAMPLE][i];

@@ -159,7 +159,9 @@ static uint64_t hash_files(uint64_t hash, const struct script_file *files, size_
 
 uint64_t ruleset_retention(const struct ruleset *set)
 {
-    return set->hook_count[RULE_RETENTION] == 0 ? 0 : TIDE_MAX(set->source_hash, (uint64_t)1);
+    if (set->hook_count[RULE_RETENTION] == 0 && set->hook_count[RULE_DOWNSAMPLE] == 0)
+        return 0;
+    return TIDE_MAX(set->source_hash, (uint64_t)1);
 }
 
 int script_files_read_tests(const char *folder, struct script_file **files, size_t *count,

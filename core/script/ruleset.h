@@ -112,7 +112,8 @@ struct ruleset *ruleset_ref(struct ruleset *set);
 void ruleset_unref(struct ruleset *set);
 /** NULL when lib/ has no such file. */
 const struct script_file *ruleset_library(const struct ruleset *set, const char *name);
-/** Names the set's retention: a hash of all sources, for a rule may use any; 0 without such rules.
+/** Names the set's retention and downsampling: a hash of all sources, for a rule may use any; 0
+ * without such rules.
  */
 uint64_t ruleset_retention(const struct ruleset *set);
 /** The place of a rule in its set. */

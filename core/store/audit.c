@@ -83,7 +83,8 @@ bool removal_parse_json(const char *text, struct removal *removal)
         removal->by[len++] = *at;
     }
     removal->by[len] = '\0';
-    removal->by_pass = strstr(text, "\"action\":\"retention\"") != NULL;
+    removal->thinned = strstr(text, "\"action\":\"downsample\"") != NULL;
+    removal->by_pass = removal->thinned || strstr(text, "\"action\":\"retention\"") != NULL;
     at = strstr(at, "\",\"rules\":\"");
     if (at != NULL)
         sscanf(at, "\",\"rules\":\"%" SCNx64, &removal->rules);
@@ -178,6 +179,13 @@ static struct removal *find_rule(struct audit_pass *pass, const struct removal *
     snprintf(line->by, sizeof(line->by), "%s",
              pass->count == AUDIT_RULES ? "other rules" : dropped->by);
     return line;
+}
+
+const char *removal_action(const struct removal *removal)
+{
+    if (!removal->by_pass)
+        return "delete";
+    return removal->thinned ? "downsample" : "retention";
 }
 
 void removal_add(struct removal *sum, const struct removal *dropped)

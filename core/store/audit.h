@@ -32,7 +32,8 @@ struct removal {
     uint64_t samples;
     uint64_t bytes;   /* these chunks take as records of series files */
     uint64_t rules;   /* of retention: names rules and configuration; 0: none */
-    bool by_pass;     /* in the trash: a pass of retention dropped it, no delete */
+    bool by_pass;     /* in the trash: a pass of maintenance took it, no delete */
+    bool thinned;     /* by_pass, and it was downsampling */
     bool interrupted; /* in a list: a crash came between the copy and the end of the delete */
 };
 
@@ -40,6 +41,8 @@ struct store;
 
 /** {"time":...,"action":"delete",...} without a line end. `action` is plain text. */
 void removal_put_json(struct buf *out, const char *action, const struct removal *removal);
+/** What put it into the trash: "delete", "retention", "downsample". */
+const char *removal_action(const struct removal *removal);
 /** Adds counts, and widens the times of the samples. */
 void removal_add(struct removal *sum, const struct removal *dropped);
 /** Reads what removal_put_json wrote (its numbers and `by`); false: it is not that. */

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "store/folder.h"
+#include "store/pass_parts.h"
 
 /* A file is looked at again when so much more of it is old, if that is no part of `after`. */
 #define STEP_MS ((int64_t)24 * 3600 * 1000)
@@ -121,11 +122,15 @@ bool downsample_prepare(struct store *store, const struct policy *policy, const 
 {
     struct series_view view = duty_view(store, duty);
     struct done_entry *done;
+    uint64_t rules;
     bool quiet;
 
     *job = (struct thin_job){.fp = duty->fp, .policy = policy};
     policy->downsample_of(policy->ctx, &view, &job->verdict);
-    if (job->verdict.count == 0 || !find_limit(store, duty, &job->limit_ms, &quiet))
+    rules = retention_name(store, job->verdict.rules);
+    job->trash = pass_guard_is_first(store, rules);
+    if (job->verdict.count == 0 || kept_holds(store, duty->fp, rules) ||
+        !find_limit(store, duty, &job->limit_ms, &quiet))
         return false;
     job->as_of_ms = clock_wall_ms(store->clock);
     job->identity = identity_of(&job->verdict);
@@ -188,12 +193,21 @@ bool thin_job_removed(const struct thin_job *job, size_t tier, struct removal *r
 
 static void account(struct store *store, const struct thin_job *job)
 {
+    bool counted = false;
+
     for (size_t i = 0; i < job->tier_count; i++) {
-        struct removal removed;
+        struct removal removed, in_trash;
 
         if (!thin_job_removed(job, i, &removed))
             continue;
         counter_add(&store->counters.thinned_samples, removed.samples);
+        if (job->trash) {
+            memcpy(removed.id, pass_trash_id(store, PASS_TRASH_THINNED), sizeof(removed.id));
+            in_trash = removed;
+            in_trash.series = !counted; /* once, of however many tiers */
+            counted = true;
+            pass_trash_count(store, PASS_TRASH_THINNED, &in_trash);
+        }
         audit_thin_add(store, job->tiers[i].rule, &removed);
     }
 }

@@ -27,6 +27,7 @@ struct thin_job {
     size_t tier_count;
     double least_share; /* as in merge_file.h */
     bool dry;           /* nothing is changed */
+    bool trash;         /* the rules are new: what was goes into the trash first */
     uint64_t skip;      /* so many of the oldest chunks are not looked at */
     uint64_t identity;  /* of the verdict */
     int64_t as_of_ms;

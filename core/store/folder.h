@@ -58,7 +58,13 @@ struct pass_guard {
     struct store_hold survey;
 };
 
-/* pass_trash.c: what the first pass under new rules dropped. Under background_lock. */
+/* pass_trash.c: what the first pass under new rules took. Under background_lock. */
+enum pass_trash_kind {
+    PASS_TRASH_DROPPED, /* by retention: chunks that went */
+    PASS_TRASH_THINNED, /* by downsampling: chunks as they were */
+    PASS_TRASH_KINDS,
+};
+
 struct pass_trash {
     struct removal removal; /* its id: "" while there is none */
     bool changed;           /* the manifest is behind */
@@ -127,7 +133,7 @@ struct folder {
     struct audit_pass thin_pass;
     struct done_table done;
     struct pass_guard pass_guard;
-    struct pass_trash pass_trash;
+    struct pass_trash pass_trash[PASS_TRASH_KINDS];
     struct kept kept;
     struct verdicts verdicts;
     int64_t pass_now_ms; /* duty_begin: wall clock */

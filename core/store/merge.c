@@ -9,6 +9,7 @@
 #include "store/folder.h"
 #include "store/log.h"
 #include "store/merge_file.h"
+#include "store/pass_parts.h"
 #include "store/store_log.h"
 
 #define ROUND_SERIES 256
@@ -253,6 +254,53 @@ static void publish_all(struct store *store, struct merge_work *work, struct err
     }
 }
 
+/* The chunks that a job is about: from the oldest to the last of which something goes. */
+static struct pass_trash_chunks thinned_chunks(const struct merge_item *item)
+{
+    const struct file_merge *file = &item->file;
+    const struct thin_job *job = item->thin;
+    int64_t to_ms = job->tiers[job->tier_count - 1].to_ms;
+    struct pass_trash_chunks chunks = {.fp = file->fp, .first_ms = file->records[0].first_ms};
+
+    while (chunks.count < file->record_count && file->records[chunks.count].first_ms <= to_ms)
+        chunks.last_ms = file->records[chunks.count++].last_ms;
+    chunks.all = chunks.count == file->record_count;
+    return chunks;
+}
+
+/* Under new rules what is thinned out goes into the trash as it was; not durable yet. */
+static bool keep_thinned(struct store *store, struct merge_work *work, struct error *err)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < work->count; i++) {
+        struct merge_item *item = &work->items[i];
+        struct pass_trash_chunks chunks;
+
+        if (item->thin == NULL || !item->thin->trash || item->failed || item->file.dry ||
+            item->file.result != MERGE_REPLACE)
+            continue;
+        chunks = thinned_chunks(item);
+        if (pass_trash_add(store, PASS_TRASH_THINNED, &chunks, err) != 0) {
+            report_failure(store, item, err);
+            pass_guard_spoil(store);
+        } else {
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* What is written and kept is durable; nothing has taken its name yet. */
+static int seal(struct store *store, struct merge_work *work, struct error *err)
+{
+    struct volume *volume = store->folder->volume;
+
+    if (keep_thinned(store, work, err))
+        return pass_trash_seal(store, PASS_TRASH_THINNED, err);
+    return volume->sync_all(volume, err);
+}
+
 /* Writes and names the new files. True: all that did not fail is durable. */
 static bool change_files(struct store *store, struct merge_work *work, struct error *err)
 {
@@ -260,8 +308,9 @@ static bool change_files(struct store *store, struct merge_work *work, struct er
 
     if (write_all(store, work, err) == 0)
         return true;
-    if (volume->sync_all(volume, err) != 0) {
+    if (seal(store, work, err) != 0) {
         fail_all(store, work, err);
+        pass_guard_spoil(store);
         return true;
     }
     publish_all(store, work, err);
@@ -394,8 +443,12 @@ static void take_thin(struct store *store, struct series *series, struct thin_jo
     struct file_merge *file = &work->items[work->count].file;
     uint32_t pinned = series->archived ? 0 : series->persisted;
 
-    if (series->broken || series->busy || (!series->archived && series->file_chunks == 0))
+    if (series->broken || (!series->archived && series->file_chunks == 0))
         return;
+    if (series->busy) { /* its file is in other hands: this pass is not whole */
+        pass_guard_spoil(store);
+        return;
+    }
     job->reducer.tiers = job->tiers;
     job->reducer.tier_count = job->tier_count;
     job->reducer.policy = job->policy;

@@ -131,7 +131,9 @@ static void settle_locked(struct store *store)
 
     if (guard->settled != guard->walk_rules)
         log_info("the first pass of retention under these rules is done",
-                 "rules=%016" PRIx64 " trash=%s", guard->walk_rules, pass_trash_id(store));
+                 "rules=%016" PRIx64 " trash=%s thinned=%s", guard->walk_rules,
+                 pass_trash_id(store, PASS_TRASH_DROPPED),
+                 pass_trash_id(store, PASS_TRASH_THINNED));
     guard->settled = guard->walk_rules;
     guard->open_for = guard->confirmed = 0;
     guard->confirmed_chunks = guard->budget = 0;

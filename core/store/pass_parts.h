@@ -60,21 +60,33 @@ int retention_drop_all(struct store *store, const struct drop_order *orders, siz
 int retention_count(struct store *store, const struct drop_order *order, bool samples,
                     struct drop_count *count, struct error *err);
 
-/* --- pass_trash.c: what the first pass under new rules drops
+/* --- pass_trash.c: what the first pass under new rules drops or thins out
  * ----------------------------------------------- */
 
-/** Copies what a drop will take. Not durable before the seal. */
-int pass_trash_add(struct store *store, const struct series_drop *drop,
-                   const struct removal *dropped, struct error *err);
-/** Makes durable what was added: now the drops may be done. */
-int pass_trash_seal(struct store *store, struct error *err);
-/** What was really dropped. */
-void pass_trash_count(struct store *store, const struct removal *dropped);
+/* The first chunks of a series file. */
+struct pass_trash_chunks {
+    uint64_t fp;
+    uint64_t count;
+    bool all; /* there are no others */
+    int64_t first_ms;
+    int64_t last_ms;
+};
+
+/** Copies what will go. Not durable before the seal. */
+int pass_trash_add(struct store *store, enum pass_trash_kind kind,
+                   const struct pass_trash_chunks *chunks, struct error *err);
+/** Makes durable what was added: now it may go. */
+int pass_trash_seal(struct store *store, enum pass_trash_kind kind, struct error *err);
+/** What really went. */
+void pass_trash_count(struct store *store, enum pass_trash_kind kind,
+                      const struct removal *dropped);
 /** Where it is; "": nowhere. */
-const char *pass_trash_id(const struct store *store);
+const char *pass_trash_id(const struct store *store, enum pass_trash_kind kind);
+/** Nothing more is added to the entry of this id, if it is one of a pass at work. */
+void pass_trash_leave(struct store *store, const char *id);
 /** Closes what is open, until there is more. At the end of a piece of work. */
 void pass_trash_rest(struct store *store);
-/** Nothing more is added to it. */
+/** Nothing more is added to any. */
 void pass_trash_end(struct store *store);
 
 /* --- kept.c: series that an undelete brought back

@@ -1,8 +1,9 @@
-/* pass_trash.c - what the first pass under new rules drops goes into the trash (trash.h), chunk by
- * chunk: series files of what went, and archive entries for their labels.
+/* pass_trash.c - what the first pass under new rules drops or thins out goes into the trash
+ * (trash.h), chunk by chunk: series files of what went, and archive entries for their labels.
  *
- * One entry for a pass. The copy is durable before the drop, so a crash leaves samples in one place
- * or in both; undelete lets those of the store win. */
+ * Of each kind one entry for a pass. The copy is durable before anything goes, so a crash leaves
+ * samples in one place or in both. Undelete lets those of the store win over dropped ones, and over
+ * thinned ones those of the trash. */
 #include <stdio.h>
 
 #include "base/logger.h"
@@ -11,9 +12,17 @@
 #include "store/snapshot_parts.h"
 #include "store/trash_parts.h"
 
-const char *pass_trash_id(const struct store *store)
+static const char *const makers[PASS_TRASH_KINDS] = {"retention: first pass under new rules",
+                                                     "downsampling: first pass under new rules"};
+
+static struct pass_trash *trash_of(struct store *store, enum pass_trash_kind kind)
 {
-    return store->folder->pass_trash.removal.id;
+    return &store->folder->pass_trash[kind];
+}
+
+const char *pass_trash_id(const struct store *store, enum pass_trash_kind kind)
+{
+    return store->folder->pass_trash[kind].removal.id;
 }
 
 /* An empty folder of storage version 1 under a temporary name. */
@@ -27,9 +36,9 @@ static int fill_nothing(struct store *store, const char *folder, struct error *e
     return snapshot_writer_close(&writer, result, err);
 }
 
-static int make(struct store *store, struct error *err)
+static int make(struct store *store, enum pass_trash_kind kind, struct error *err)
 {
-    struct removal *removal = &store->folder->pass_trash.removal;
+    struct removal *removal = &trash_of(store, kind)->removal;
     struct volume *volume = store->folder->volume;
     char temporary[SNAPSHOT_PATH_BYTES], final[64];
     struct error unused;
@@ -42,8 +51,9 @@ static int make(struct store *store, struct error *err)
         .last_ms = TIDE_EARLIEST_MS,
         .rules = retention_name_now(store),
         .by_pass = true,
+        .thinned = kind == PASS_TRASH_THINNED,
     };
-    snprintf(removal->by, sizeof(removal->by), "retention: first pass under new rules");
+    snprintf(removal->by, sizeof(removal->by), "%s", makers[kind]);
     snapshot_make_name(store, removal->id);
     snprintf(final, sizeof(final), TRASH_FOLDER "/%s", removal->id);
     snprintf(temporary, sizeof(temporary), "%s.tmp", final);
@@ -55,16 +65,16 @@ static int make(struct store *store, struct error *err)
     volume->remove_folder(volume, temporary, &unused);
     volume->remove_folder(volume, final, &unused);
     removal->id[0] = '\0';
-    return error_note(err, "the trash of a pass of retention");
+    return error_note(err, "the trash of a pass");
 }
 
-static int open_entry(struct store *store, struct error *err)
+static int open_entry(struct store *store, enum pass_trash_kind kind, struct error *err)
 {
-    struct pass_trash *trash = &store->folder->pass_trash;
+    struct pass_trash *trash = trash_of(store, kind);
     char folder[64];
     bool damaged;
 
-    if (trash->removal.id[0] == '\0' && make(store, err) != 0)
+    if (trash->removal.id[0] == '\0' && make(store, kind, err) != 0)
         return -1;
     if (trash->archive != NULL)
         return 0;
@@ -78,9 +88,8 @@ static int open_entry(struct store *store, struct error *err)
     return -1;
 }
 
-static int close_entry(struct store *store, struct error *err)
+static int close_entry(struct pass_trash *trash, struct error *err)
 {
-    struct pass_trash *trash = &store->folder->pass_trash;
     int result = 0;
 
     if (trash->archive == NULL)
@@ -96,9 +105,8 @@ static int close_entry(struct store *store, struct error *err)
     return result;
 }
 
-void pass_trash_rest(struct store *store)
+static void rest(struct store *store, struct pass_trash *trash)
 {
-    struct pass_trash *trash = &store->folder->pass_trash;
     struct error err;
 
     if (trash->changed) {
@@ -108,38 +116,59 @@ void pass_trash_rest(struct store *store)
                      trash->removal.id, err.text);
         trash->changed = false;
     }
-    if (close_entry(store, &err) != 0)
+    if (close_entry(trash, &err) != 0)
         log_warn("a trash did not close cleanly", "id=%s problem=\"%s\"", trash->removal.id,
                  err.text);
 }
 
-void pass_trash_end(struct store *store)
+static void end(struct store *store, struct pass_trash *trash)
 {
-    struct pass_trash *trash = &store->folder->pass_trash;
-
-    pass_trash_rest(store);
+    rest(store, trash);
     if (trash->removal.id[0] != '\0' && trash->removal.series != 0)
-        log_info("what a pass under new rules dropped is in the trash",
-                 "id=%s series=%" PRIu64 " chunks=%" PRIu64 " samples=%" PRIu64, trash->removal.id,
-                 trash->removal.series, trash->removal.chunks, trash->removal.samples);
+        log_info("what a pass under new rules took is in the trash",
+                 "id=%s by=\"%s\" series=%" PRIu64 " chunks=%" PRIu64 " samples=%" PRIu64,
+                 trash->removal.id, trash->removal.by, trash->removal.series, trash->removal.chunks,
+                 trash->removal.samples);
     trash->removal.id[0] = '\0';
 }
 
+void pass_trash_rest(struct store *store)
+{
+    for (int kind = 0; kind < PASS_TRASH_KINDS; kind++)
+        rest(store, trash_of(store, (enum pass_trash_kind)kind));
+}
+
+void pass_trash_end(struct store *store)
+{
+    for (int kind = 0; kind < PASS_TRASH_KINDS; kind++)
+        end(store, trash_of(store, (enum pass_trash_kind)kind));
+}
+
+void pass_trash_leave(struct store *store, const char *id)
+{
+    for (int kind = 0; kind < PASS_TRASH_KINDS; kind++) {
+        struct pass_trash *trash = trash_of(store, (enum pass_trash_kind)kind);
+
+        if (strcmp(trash->removal.id, id) == 0)
+            end(store, trash);
+    }
+}
+
 /* The first chunks of a file; all of them need no copy. */
-static int copy_chunks(struct store *store, const struct series_drop *drop, const char *to,
+static int copy_chunks(struct store *store, const struct pass_trash_chunks *chunks, const char *to,
                        struct error *err)
 {
     struct volume *volume = store->folder->volume;
     char name[SERIES_FILE_NAME_BYTES];
     struct volume_writer *copy;
 
-    series_file_name(name, drop->fp);
-    if (drop->action == SERIES_DROP_DELETE)
+    series_file_name(name, chunks->fp);
+    if (chunks->all)
         return volume->share(volume, name, to, err);
     copy = volume->replace(volume, to, err);
     if (copy == NULL)
         return -1;
-    if (copy->copy(copy, name, 0, drop->keep_from * SERIES_RECORD_BYTES, err) != 0 ||
+    if (copy->copy(copy, name, 0, chunks->count * SERIES_RECORD_BYTES, err) != 0 ||
         copy->finish(copy, false, err) != 0) {
         copy->discard(copy);
         return -1;
@@ -157,43 +186,44 @@ static bool has_series(const struct pass_trash *trash, uint64_t fp)
            stat.mtime_ns != SERIES_MTIME_NONE;
 }
 
-static void note_labels(struct store *store, uint64_t fp, const struct removal *dropped)
+static void note_labels(struct store *store, struct pass_trash *trash,
+                        const struct pass_trash_chunks *chunks)
 {
     struct stripe *stripe;
-    struct series *series = lock_fp(store, fp, &stripe);
+    struct series *series = lock_fp(store, chunks->fp, &stripe);
     struct labels *labels;
 
     TIDE_ASSERT(series != NULL); /* it is busy */
     labels = series_labels_locked(store, series);
     lock_release(&stripe->stripe_lock);
-    archive_put(&store->folder->pass_trash.batch, fp, labels, dropped->first_ms, dropped->last_ms);
+    archive_put(&trash->batch, chunks->fp, labels, chunks->first_ms, chunks->last_ms);
     labels_unref(labels);
 }
 
-int pass_trash_add(struct store *store, const struct series_drop *drop,
-                   const struct removal *dropped, struct error *err)
+int pass_trash_add(struct store *store, enum pass_trash_kind kind,
+                   const struct pass_trash_chunks *chunks, struct error *err)
 {
-    struct pass_trash *trash = &store->folder->pass_trash;
+    struct pass_trash *trash = trash_of(store, kind);
     char name[SERIES_FILE_NAME_BYTES], to[VOLUME_NAME_MAX + 1];
 
-    if (open_entry(store, err) != 0)
+    if (open_entry(store, kind, err) != 0)
         return -1;
-    if (has_series(trash, drop->fp)) {
-        pass_trash_end(store); /* one that is dropped from twice gets another entry */
-        if (open_entry(store, err) != 0)
+    if (has_series(trash, chunks->fp)) {
+        end(store, trash); /* one that is taken from twice gets another entry */
+        if (open_entry(store, kind, err) != 0)
             return -1;
     }
-    series_file_name(name, drop->fp);
+    series_file_name(name, chunks->fp);
     snprintf(to, sizeof(to), TRASH_FOLDER "/%s/%s", trash->removal.id, name);
-    if (copy_chunks(store, drop, to, err) != 0)
+    if (copy_chunks(store, chunks, to, err) != 0)
         return -1;
-    note_labels(store, drop->fp, dropped);
+    note_labels(store, trash, chunks);
     return 0;
 }
 
-int pass_trash_seal(struct store *store, struct error *err)
+int pass_trash_seal(struct store *store, enum pass_trash_kind kind, struct error *err)
 {
-    struct pass_trash *trash = &store->folder->pass_trash;
+    struct pass_trash *trash = trash_of(store, kind);
     struct volume *volume = store->folder->volume;
 
     if (trash->archive != NULL && archive_write(trash->archive, &trash->batch, true, err) != 0)
@@ -201,9 +231,9 @@ int pass_trash_seal(struct store *store, struct error *err)
     return volume->sync_all(volume, err);
 }
 
-void pass_trash_count(struct store *store, const struct removal *dropped)
+void pass_trash_count(struct store *store, enum pass_trash_kind kind, const struct removal *dropped)
 {
-    struct pass_trash *trash = &store->folder->pass_trash;
+    struct pass_trash *trash = trash_of(store, kind);
 
     removal_add(&trash->removal, dropped);
     trash->changed = true;

@@ -86,6 +86,7 @@ struct downsample_tier {
 struct downsample_verdict {
     struct downsample_tier tiers[DOWNSAMPLE_TIERS]; /* the oldest first: after_ms falls */
     size_t count;                                   /* 0: all stays as it is */
+    uint64_t rules; /* names the rules that were asked: as retention_rules */
 };
 
 /* A series that may lose its oldest chunks, for the disk is nearly full. */
@@ -176,8 +177,8 @@ struct policy {
      * and after each rise of the version. What it lends stays until its `release` was called. */
     void (*intake)(void *ctx, struct intake_rules *rules);
 
-    /* Names the rules of retention in force: of the same scripts the same, over restarts and
-     * reloads; 0: there are none. */
+    /* Names the rules of retention and downsampling in force: of the same scripts the same, over
+     * restarts and reloads; 0: there are none. */
     uint64_t (*retention_rules)(void *ctx);
 
     /* Rises with each reload of the scripts: cached answers of older versions are asked again. */

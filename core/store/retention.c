@@ -278,11 +278,25 @@ static int do_drop(struct store *store, struct drop_work *work, struct error *er
         return fail_drop(store, work, err);
     counter_add(&store->counters.dropped_samples, removed->samples);
     if (work->sealed) {
-        memcpy(removed->id, pass_trash_id(store), sizeof(removed->id));
-        pass_trash_count(store, removed);
+        memcpy(removed->id, pass_trash_id(store, PASS_TRASH_DROPPED), sizeof(removed->id));
+        pass_trash_count(store, PASS_TRASH_DROPPED, removed);
     }
     audit_pass_add(store, removed);
     return settle_drop(store, work);
+}
+
+static int add_to_trash(struct store *store, const struct drop_work *work, struct error *err)
+{
+    const struct series_drop *drop = &work->drop;
+    const struct pass_trash_chunks chunks = {
+        .fp = drop->fp,
+        .count = drop->keep_from,
+        .all = drop->action == SERIES_DROP_DELETE,
+        .first_ms = work->count.removed.first_ms,
+        .last_ms = work->count.removed.last_ms,
+    };
+
+    return pass_trash_add(store, PASS_TRASH_DROPPED, &chunks, err);
 }
 
 /* Plans, and asks whether that may go. *wait: it waits for the trash to be sealed. */
@@ -306,7 +320,7 @@ static int begin_order(struct store *store, const struct drop_order *order, stru
     }
     if (!pass_guard_is_first(store, order->rules))
         return do_drop(store, work, err);
-    if (pass_trash_add(store, &work->drop, removed, err) != 0)
+    if (add_to_trash(store, work, err) != 0)
         return fail_drop(store, work, err);
     *wait = work->sealed = true;
     return 0;
@@ -332,7 +346,7 @@ int retention_drop_all(struct store *store, const struct drop_order *orders, siz
         waiting += wait;
     }
     if (result == 0 && waiting != 0)
-        result = pass_trash_seal(store, err);
+        result = pass_trash_seal(store, PASS_TRASH_DROPPED, err);
     for (; done < waiting && result == 0; done++)
         result = do_drop(store, &works[done], err);
     for (; done < waiting; done++) { /* nothing went of these */

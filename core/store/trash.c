@@ -22,7 +22,7 @@ int trash_write_manifest(struct store *store, const struct removal *removal, str
     int result = -1;
 
     snprintf(name, sizeof(name), TRASH_FOLDER "/%s/" TRASH_MANIFEST, removal->id);
-    removal_put_json(&text, removal->by_pass ? "retention" : "delete", removal);
+    removal_put_json(&text, removal_action(removal), removal);
     buf_putc(&text, '\n');
     writer = volume->replace(volume, name, err);
     if (writer != NULL && writer->write(writer, text.data, text.len, err) == 0 &&
@@ -180,8 +180,7 @@ static int erase(struct store *store, const char *id, const char *by, struct err
     struct removal removal;
     int result;
 
-    if (strcmp(pass_trash_id(store), id) == 0)
-        pass_trash_end(store);
+    pass_trash_leave(store, id);
     if (!trash_use(store, id))
         return error_set(err, ERR_BUSY, "trash %.40s is being brought back: try again", id);
     result = trash_read_manifest(store, id, &removal, err);

@@ -1,5 +1,5 @@
 /* undelete.c - a delete is brought back: what the trash holds of its range is imported, and gives
- * way to samples that are there (delete.h).
+ * way to samples that are there (delete.h); what was thinned out takes the place of what it became.
  *
  * Series by series, in pieces: neither the trash nor one of its series need fit into memory. What
  * was imported before a failure is there already when it is tried again. */
@@ -45,7 +45,8 @@ static int import_batch(struct undelete *undelete, struct error *err)
     int result = -1;
 
     for (int attempt = 0; attempt < ATTEMPTS && result != 0; attempt++) {
-        result = store_import(undelete->appender, &undelete->batch, DUPLICATE_FIRST,
+        result = store_import(undelete->appender, &undelete->batch,
+                              undelete->restored->thinned ? DUPLICATE_LAST : DUPLICATE_FIRST,
                               &undelete->result, err);
         if (result != 0 && err->code != ERR_BUSY)
             return -1;
@@ -310,8 +311,7 @@ int store_undelete(struct store *store, const char *id, const char *by, struct r
     if (store_need_folder(store, err) != 0)
         return -1;
     lock_acquire(&store->background_lock);
-    if (strcmp(pass_trash_id(store), id) == 0) /* a pass adds to it: that ends here */
-        pass_trash_end(store);
+    pass_trash_leave(store, id); /* if a pass adds to it, that ends here */
     lock_release(&store->background_lock);
     if (trash_read_manifest(store, id, restored, err) != 0)
         return -1;

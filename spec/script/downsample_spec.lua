@@ -6,7 +6,8 @@ local lfs = require "lfs"
 local engine = require "spec.unit.store.engine"
 local rules = require "spec.support.rules"
 local tide = require "spec.support.tide"
-local C = tide.load("disk/volume.h", "disk/volume_fault.h", "store/audit.h", "store/plan.h")
+local C = tide.load("disk/volume.h", "disk/volume_fault.h", "store/audit.h", "store/plan.h",
+  "store/trash.h", "store/delete.h")
 
 local SECOND, MINUTE, HOUR, DAY = 1000, 60000, 3600000, 86400000
 local START = 1699920000000 -- a midnight before rules.NOW
@@ -625,6 +626,148 @@ describe("downsampling", function()
       failures = failures + 1
     end
     assert.is_true(failures > 5 and failures < 100, failures)
+  end)
+
+  local NONE = "-- no rule yet"
+  local function thinning(using)
+    return ('tide.downsample("t", { after = "10d", every = "5m", using = "%s" })'):format(using)
+  end
+
+  local function change(book, scripts, lines)
+    rules.write(scripts, { ["a.lua"] = lines })
+    assert.is_true(rules.reload(book))
+  end
+
+  local function trash(store)
+    local list, count, err = ffi.new("struct removal *[1]"), ffi.new("size_t[1]"), tide.error()
+    assert(C.store_trash_list(store.store, list, count, err) == 0, tide.text(err))
+    local found = {}
+    for i = 0, tonumber(count[0]) - 1 do
+      local one = list[0][i]
+      found[i + 1] = { id = ffi.string(one.id), series = tonumber(one.series),
+        samples = tonumber(one.samples), action = ffi.string(C.removal_action(one)) }
+    end
+    C.mem_free(list[0])
+    return found
+  end
+
+  local function undelete(store, id)
+    local err = tide.error()
+    assert(C.store_undelete(store.store, id, "spec", ffi.new("struct removal"), err) == 0,
+      tide.text(err))
+  end
+
+  it("under new rules puts what was into the trash, and an undelete brings it back", function()
+    math.randomseed(23)
+    local raw = random_samples(3000)
+    for _, using in ipairs { "counter", "last", "avg" } do
+      local store, book, folder, scripts = open(NONE)
+      fill(store, raw)
+      fill(store, raw, { __name__ = "other" })
+      settle(store)
+      store:advance(30 * DAY)
+      store:run "maintain" -- and archives them
+      change(book, scripts, thinning(using))
+      store:run "maintain"
+      local wanted = model(raw, using, 5 * MINUTE, raw[#raw][1] - 1)
+      assert.equal(text(wanted), text(samples(store)))
+      local entries = trash(store)
+      assert.equal(1, #entries)
+      assert.same({ "downsample", 2, 2 * (#raw - #wanted) },
+        { entries[1].action, entries[1].series, entries[1].samples })
+      assert.equal(entries[1].id, audit(folder).t.id)
+
+      undelete(store, entries[1].id)
+      assert.same({}, trash(store))
+      local found = samples(store)
+      if using == "avg" then -- what windows became stands beside, where there was nothing
+        local there = {}
+        for _, sample in ipairs(raw) do there[sample[1]] = true end
+        local kept = {}
+        for _, sample in ipairs(found) do
+          if there[sample[1]] then kept[#kept + 1] = sample end
+        end
+        found = kept
+      end
+      assert.equal(text(raw), text(found))
+      assert.equal(#samples(store), #samples(store, "other"))
+
+      -- It stays, over a restart and a reload of the same, until the rules are others.
+      local before = text(samples(store))
+      assert.is_true(rules.reload(book))
+      store:run "maintain"
+      local now = tonumber(engine.C.clock_wall_ms(store.clock))
+      assert.is_true(store:close())
+      store = open_on(folder, book, { clock_ms = now + 2 * DAY })
+      store:run "maintain"
+      assert.equal(before, text(samples(store)))
+      change(book, scripts, thinning(using) .. " -- really")
+      store:run "maintain"
+      assert.is_true(#samples(store) < #raw / 2)
+      assert.equal(1, #trash(store))
+      assert.is_true(store:close())
+    end
+  end)
+
+  it("keeps nothing of what grows old under rules that are not new", function()
+    local store, book, _, scripts = open(NONE)
+    local raw = {}
+    for i = 1, 1500 do raw[i] = { START + i * 15000, bits_of(i % 100) } end
+    fill(store, raw)
+    settle(store)
+    change(book, scripts, thinning "last")
+    store:run "maintain" -- nothing is old yet
+    store:advance(30 * DAY)
+    store:run "maintain"
+    assert.is_true(#samples(store) < #raw / 2)
+    assert.same({}, trash(store))
+  end)
+
+  -- As above, under new rules: what was is in the store or in the trash, never in neither.
+  it("loses nothing under new rules, wherever the disk fails", function()
+    local raw = {}
+    for i = 1, 1500 do raw[i] = { START + i * 15000, bits_of(i % 100) } end
+    local wanted = text(model(raw, "last", 5 * MINUTE, raw[#raw][1] - 1))
+    local failures, halfway = 0, 0
+    for after = 0, 200 do
+      local book, scripts = rules.open { ["a.lua"] = NONE }
+      local folder, err = engine.folder(), tide.error()
+      folders[#folders + 1] = folder
+      local inner = C.volume_posix_open(folder, true, err)
+      local volume = C.volume_fault_new(inner)
+      local store = open_on(nil, book, { volume = volume })
+      fill(store, raw)
+      settle(store)
+      store:run "checkpoint" -- there is no log
+      store:advance(30 * DAY)
+      change(book, scripts, thinning "last")
+      C.volume_fault_arm(volume, C.FAULT_ANY, after, 1, 5, C.FAULT_CLEAN)
+      pcall(store.run, store, "maintain")
+      local failed = C.volume_fault_failed(volume) ~= 0
+      C.volume_fault_disarm(volume)
+      store:abandon()
+      store = open_on(nil, book, { volume = volume, clock_ms = START + 60 * DAY })
+      local found = text(samples(store))
+      assert.is_true(found == text(raw) or found == wanted, after)
+      local entries = trash(store)
+      if found == wanted then
+        assert.is_true(#entries > 0, after)
+      elseif #entries > 0 then
+        halfway = halfway + 1
+      end
+      for _, entry in ipairs(entries) do
+        assert.equal("downsample", entry.action)
+        undelete(store, entry.id)
+      end
+      assert.equal(text(raw), text(samples(store)), after)
+      assert.is_true(store:close())
+      volume.close(volume)
+      inner.close(inner)
+      if not failed then break end
+      failures = failures + 1
+    end
+    assert.is_true(failures > 10 and failures < 200, failures)
+    assert.is_true(halfway > 0)
   end)
 
   it("refuses what is no rule, where it stands", function()

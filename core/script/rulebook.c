@@ -22,7 +22,7 @@
 #define DEFAULT_TIME_MS 250
 #define DEFAULT_MEMORY ((size_t)16 << 20)
 #define DEFAULT_MAX_ERRORS 10
-#define LOAD_TIME_NS ((int64_t)2 * 1000 * 1000 * 1000)
+#define DEFAULT_LOAD_MS 2000
 #define REGEX_CACHE 64
 
 /* --- states --------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ static int state_load(struct script_state *state, struct ruleset *set, struct er
     if (state->sandbox == NULL)
         return -1;
     sandbox_set_owner(state->sandbox, &state->binding);
-    if (sandbox_run(state->sandbox, load_run, &load, LOAD_TIME_NS, err) == -1) {
+    if (sandbox_run(state->sandbox, load_run, &load, book->load_ns, err) == -1) {
         if (load.current != NULL && sandbox_last_stop(state->sandbox) != SANDBOX_RAISED)
             error_note(err, "%s", load.current->chunk_name + 1);
         return -1;
@@ -277,6 +277,7 @@ struct rulebook *rulebook_open(const struct rulebook_options *options, struct er
     book->only = options->only != NULL ? mem_dup(options->only, strlen(options->only)) : NULL;
     book->sink = options->sink;
     book->time_ns = (options->time_ms != 0 ? options->time_ms : DEFAULT_TIME_MS) * 1000000;
+    book->load_ns = (options->load_ms != 0 ? options->load_ms : DEFAULT_LOAD_MS) * 1000000;
     book->memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : DEFAULT_MEMORY;
     book->max_errors = options->max_errors != 0 ? options->max_errors : DEFAULT_MAX_ERRORS;
     book->clock = options->clock != NULL ? options->clock : clock_system();
@@ -303,6 +304,7 @@ struct rulebook *rulebook_open_beside(const struct rulebook *book, const char *f
     struct rulebook_options options = {
         .folder = folder,
         .time_ms = book->time_ns / 1000000,
+        .load_ms = book->load_ns / 1000000,
         .memory_bytes = book->memory_bytes,
         .max_errors = book->max_errors,
         .clock = book->clock,

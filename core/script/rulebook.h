@@ -28,6 +28,7 @@ struct rulebook_options {
     const char *only;               /* NULL: all of the folder; else as ruleset_read; copied */
     const struct script_sink *sink; /* NULL: log and webhooks; borrowed */
     int64_t time_ms;                /* of one rule's answer; 0: 250 */
+    int64_t load_ms;                /* of the load of all scripts; 0: 2 s */
     size_t memory_bytes;            /* of one state; 0: 16 MiB */
     uint32_t max_errors;       /* in a row, then a rule is suspended until the next reload; 0: 10 */
     const struct clock *clock; /* NULL: the system's; borrowed */

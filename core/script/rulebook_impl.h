@@ -26,6 +26,7 @@ struct rulebook {
     char *only;                     /* as in rulebook_options; NULL: all */
     const struct script_sink *sink; /* NULL: a server's */
     int64_t time_ns;
+    int64_t load_ns;
     size_t memory_bytes;
     uint32_t max_errors;
     const struct clock *clock;

@@ -115,6 +115,25 @@ describe("tidemark console", function()
       assert.equal("__name__=room_celsius", cjson.decode(output).values[1][1].text)
     end)
 
+    it("keeps others out by who they are, whatever the socket's mode", function()
+      if shell("id -u") ~= "0\n" then pending("needs root, to be somebody else") end
+      local other = server.start()
+      finally(function()
+        other:stop()
+        process.remove(other.folder)
+      end)
+      assert.equal("", (shell("chmod 755 " .. other.folder .. " && chmod 666 " .. other.folder ..
+        "/console.sock")))
+      local ask = ("XDG_STATE_HOME=/nowhere %s/tidemark console --data %s --eval '6 * 7'"):format(
+        build, other.folder)
+      assert.equal("42\n", (shell(ask)))
+      local text, status = shell("setpriv --reuid=65534 --regid=65534 --clear-groups env " .. ask)
+      assert.is_nil(text:find("42", 1, true), text)
+      assert.equal(1, status)
+      assert.is_truthy(other.process:output():find('msg="a console was refused" user=65534', 1,
+        true))
+    end)
+
     it("keeps others out by the socket's mode", function()
       assert.equal("600\n", (shell("stat -c %a " .. running.folder .. "/console.sock")))
     end)

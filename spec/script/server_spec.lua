@@ -97,6 +97,36 @@ describe("a server with scripts", function()
     assert.equal(0, server:stop())
   end)
 
+  it("asks no rule of admission when it replays the log, for the past stays as it was", function()
+    write("a.lua", 'tide.admit("one", function(s) s.labels.one = "1" end)')
+    start()
+    assert.equal(204, (request("POST", "/api/v1/import/prometheus", 'up{a="1"} 1\n')))
+    server:kill()
+    write("a.lua", 'tide.admit("two", function() return tide.drop "all" end) ' ..
+      'tide.limit("none", { series = 1, match = "other" })')
+    start()
+    local _, body = request("GET", "/api/v1/series?match[]=up")
+    assert.is_truthy(body:find('[{"__name__":"up","a":"1","one":"1"}]', 1, true), body)
+    assert.equal(0, metric 'tidemark_rule_calls_total{hook="admit",rule="two"}')
+    assert.equal(0, server:stop())
+  end)
+
+  it("says loudly that a rule is suspended", function()
+    write("a.lua", 'tide.admit("bad", function() error "oops" end)')
+    start()
+    for i = 1, 12 do
+      local line = ('up{a="%d"} 1\n'):format(i)
+      assert.equal(204, (request("POST", "/api/v1/import/prometheus", line)))
+    end
+    local line = process.wait_for("the line", 10, function()
+      return server:output():match("level=error msg=\"rule suspended until the next reload\"[^\n]*")
+    end)
+    assert.is_truthy(line:find('errors_in_row=10', 1, true), line)
+    assert.is_truthy(line:find('a.lua:1: oops', 1, true), line)
+    assert.equal(10, metric 'tidemark_rule_errors_total{hook="admit",rule="bad"}')
+    assert.equal(0, server:stop())
+  end)
+
   it("does not start with scripts that do not load, and says where", function()
     write("a.lua", 'local x = 1\ntide.retention("x", { keep = "15x" })')
     local text, status = command("serve --listen 127.0.0.1:0 --data " .. folder ..

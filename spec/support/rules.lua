@@ -54,14 +54,14 @@ end
 
 local schedulers = {}
 
--- A scheduler without a thread, on a store of spec/unit/store/engine.lua.
-local function scheduler(book, store)
+-- A scheduler without a thread, on a store of spec/unit/store/engine.lua; a run may take `time_ms`.
+local function scheduler(book, store, time_ms)
   local host = ffi.new("struct script_host", { store = store.store, lookback_ms = 300000,
     query_timeout_ms = 10000, query_max_samples = 1e6, query_max_series = 1e6 })
   C.rulebook_attach(book, host)
   local err = tide.error()
   local made = C.scheduler_start(ffi.new("struct scheduler_options",
-    { book = book, no_thread = true }), err)
+    { book = book, no_thread = true, time_ms = time_ms or 0 }), err)
   assert(made ~= nil, tide.text(err))
   schedulers[#schedulers + 1] = made
   C.scheduler_run_due(made) -- takes the rules over: events are waited for from now on

@@ -345,6 +345,9 @@ describe("loading", function()
     { "local t = {} while true do t[#t + 1] = {} end",
       "SCRIPTS/a.lua: used more than its 16384 KiB of memory" },
     { "while true do pcall(error) end", "SCRIPTS/a.lua: ran longer than its time limit" },
+    { "tide.push('x', {}, 1)", "SCRIPTS/a.lua:1: tide.push: only in timers, events, commands and" },
+    { "tide.query 'up'", "SCRIPTS/a.lua:1: tide.query: only in timers, events, commands and the " },
+    { "tide.delete '{a=\"1\"}'", "SCRIPTS/a.lua:1: tide.delete: only in timers, events, commands" },
     { "error({})", "raised an error that is no text but a table" },
   }
   for i, case in ipairs(refused) do

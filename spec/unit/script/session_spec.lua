@@ -116,6 +116,24 @@ describe("a session", function()
     assert.equal("failed", (eval(session, "\27Lua")))
   end)
 
+  it("reaches no more than scripts do: no ffi, no files, no shell", function()
+    local session = open { ["a.lua"] = "" }
+    for _, name in ipairs { "ffi", "io", "os", "debug", "package", "load", "loadstring", "loadfile",
+      "dofile", "newproxy", "collectgarbage", "coroutine", "jit", "getmetatable", "rawset", "_G",
+      "getfenv", "setfenv", "native" } do
+      assert.same({ json.null }, select(3, eval(session,
+        "(function() local ok, x = pcall(function() return " .. name ..
+        " end) return ok and x end)() or nil")).values, name)
+    end
+    for _, name in ipairs { "ffi", "io", "os", "jit", "tidemark.env", "socket" } do
+      assert.equal("failed", (eval(session, ("require %q"):format(name))), name)
+    end
+    for _, line in ipairs { "string.rep = 1", "tide.push = 1", "('x'):gsub('x', 'y')",
+      "string.dump(print)", "setmetatable('', {})", "tide.server.kill = 1" } do
+      assert.equal("failed", (eval(session, line)), line)
+    end
+  end)
+
   it("is cancelled by another thread's flag, and only once", function()
     local session = open()
     C.session_cancel(session.session)

@@ -18,7 +18,7 @@ import export snapshot"
       console) flags+=" --socket --eval --json" ;;
       verify) flags+=" --json --scratch" ;;
       dump) flags+=" --text --start --end --scratch" ;;
-      test) flags+=" --filter --time-limit --json" ;;
+      test) flags+=" --filter --time-limit --json --scratch" ;;
       plan) flags+=" --url --user --ca --json --explain --diff" ;;
       reload) flags+=" --url --user --ca" ;;
       import) flags+=" --url --user --ca --format --remote-read --start --end" ;;

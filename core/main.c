@@ -28,7 +28,7 @@ static const struct command commands[] = {
      command_plan},
     {"test",
      "[--config FILE] [--set KEY=VALUE]... [--filter TEXT] [--time-limit SECONDS] [--json] "
-     "[DIR|FILE]",
+     "[--scratch DIR] [DIR|FILE]",
      "run the tests beside the scripts (*_test.lua), each on a store of its own by a simulated "
      "clock",
      command_test},

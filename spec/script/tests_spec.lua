@@ -25,7 +25,7 @@ end
 -- Exit code, standard output and standard error of `tidemark test ...`; nothing may stay behind.
 local function command(arguments)
   local out, problems = os.tmpname(), os.tmpname()
-  local status = os.execute(("TMPDIR=%s %s/tidemark test %s >%s 2>%s"):format(scratch, build,
+  local status = os.execute(("%s/tidemark test --scratch %s %s >%s 2>%s"):format(build, scratch,
     arguments, out, problems))
   local text, problem = read(out), read(problems)
   os.remove(out)
@@ -123,11 +123,14 @@ ok    b_test.lua: is last
 
   it("knows a wrong use", function()
     for _, arguments in ipairs { "--colour x", "a b", "--time-limit soon x", "--time-limit 0 x", "",
-      "--json=1 x" } do
+      "--json=1 x",
+      "--scratch" } do
       local status, text, problem = command(arguments)
       assert.same({ 2, "" }, { status, text })
       assert.truthy(problem:find("usage: tidemark test [--config FILE]", 1, true), problem)
     end
+    assert.truthy(select(3, command "--scratch /nowhere/at/all scripts"):find("tidemark: cannot " ..
+      "make a scratch folder (/nowhere/at/all/", 1, true))
     local status, _, problem = command "/nowhere/at/all"
     assert.equal(1, status)
     assert.truthy(problem:find("cannot read the scripts in /nowhere/at/all: No such file", 1, true))
@@ -194,8 +197,8 @@ test("after that", function() push("up", 1) expect.equal({ up = 1 }, values "up"
     local folder = rules.folder_of {
       ["a_test.lua"] = 'test("a", function() while true do end end)' }
     local log = os.tmpname()
-    local running = process.start({ "/usr/bin/env", "TMPDIR=" .. scratch, build .. "/tidemark",
-      "test", "--time-limit", "600", folder }, log)
+    local running = process.start({ build .. "/tidemark", "test", "--scratch", scratch,
+      "--time-limit", "600", folder }, log)
     process.wait_for("the store", 20, function()
       local found
       for name in lfs.dir(scratch) do

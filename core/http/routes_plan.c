@@ -56,6 +56,35 @@ static void put_rule(struct buf *out, const struct plan_rule *rule)
     buf_puts(out, "]}");
 }
 
+/* The line that begins at *at, without its end; false: there are no more. */
+static bool next_line(const struct buf *lines, size_t *at, const char **line, size_t *len)
+{
+    const char *end;
+
+    if (*at >= lines->len)
+        return false;
+    *line = (const char *)lines->data + *at;
+    end = memchr(*line, '\n', lines->len - *at);
+    *len = end != NULL ? (size_t)(end - *line) : lines->len - *at;
+    *at += *len + 1;
+    return true;
+}
+
+static void put_asked(struct buf *out, const struct buf *asked)
+{
+    const char *line;
+    size_t at = 0, len;
+    bool any = false;
+
+    buf_puts(out, ",\"asked\":[");
+    for (; next_line(asked, &at, &line, &len); any = true) {
+        if (any)
+            buf_putc(out, ',');
+        json_put_string(out, line, len);
+    }
+    buf_putc(out, ']');
+}
+
 static void put_explained(struct buf *out, const struct plan_explained *one)
 {
     buf_puts(out, "{\"labels\":");
@@ -68,10 +97,12 @@ static void put_explained(struct buf *out, const struct plan_explained *one)
     put_time(out, "last_ms", one->last_ms, one->last_ms == TIDE_EARLIEST_MS);
     buf_printf(out,
                ",\"archived\":%s,\"undeleted\":%s,\"unexpected\":%s,\"all_chunks\":%" PRIu64
-               ",\"chunks\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"bytes\":%" PRIu64 "}",
+               ",\"chunks\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"bytes\":%" PRIu64,
                one->archived ? "true" : "false", one->undeleted ? "true" : "false",
                one->surprising ? "true" : "false", one->all_chunks, one->removed.chunks,
                one->removed.samples, one->removed.bytes);
+    put_asked(out, &one->asked);
+    buf_putc(out, '}');
 }
 
 /* What becomes of the plan as a whole. */
@@ -199,7 +230,19 @@ static void print_pressed(struct buf *out, const struct store_plan *plan)
                rule->removed.series, rule->removed.series_gone);
 }
 
-static void print_explained(struct buf *out, const struct plan_explained *one)
+/* If somebody was asked before the one who decides. */
+static void print_asked(struct buf *out, const struct buf *asked)
+{
+    const char *line;
+    size_t at = 0, len;
+
+    if (!next_line(asked, &at, &line, &len) || at >= asked->len)
+        return;
+    for (at = 0; next_line(asked, &at, &line, &len);)
+        buf_printf(out, "  %.*s\n", (int)len, line);
+}
+
+static void print_decision(struct buf *out, const struct plan_explained *one)
 {
     labels_format_metric(out, one->labels);
     buf_printf(out, one->kind == PLAN_RULE ? ": rule \"%s\" keeps " : ": %s keeps ", one->title);
@@ -216,6 +259,12 @@ static void print_explained(struct buf *out, const struct plan_explained *one)
         buf_puts(out, "  an undelete brought some of it back: it is left alone for now\n");
     if (one->surprising)
         buf_puts(out, "  more than became too old since the last pass\n");
+}
+
+static void print_explained(struct buf *out, const struct plan_explained *one)
+{
+    print_decision(out, one);
+    print_asked(out, &one->asked);
 }
 
 static void print_plan(struct buf *out, const struct store_plan *plan, bool explains)

@@ -179,6 +179,7 @@ static bool push_use(lua_State *L, struct decision *decision, const char *field)
         strcmp(field, "reads") != 0)
         return false;
     decision->moving = true;
+    decision->by_use |= field[0] != 'c';
     use = series_view_use(decision->series);
     if (field[0] != 'r')
         push_since(L, field[0] == 'c' ? use.created_ms : use.last_read_ms);

@@ -29,6 +29,7 @@ struct decision {
     struct read_request *read;        /* query and result: what a client wants; NULL otherwise */
     const struct rule *hiding;        /* result: only the labels that it names may be set */
     bool changed;                     /* out: the builder was */
+    bool by_use; /* out: looked at last_read or reads, which change with the next read */
     bool moving; /* out: looked at time or at what grows, so the answer does not hold for ever */
 };
 

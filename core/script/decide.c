@@ -16,6 +16,7 @@
 #include "script/rulebook.h"
 #include "script/rulebook_impl.h"
 #include "script/sandbox.h"
+#include "script/trace.h"
 
 /* An answer that looked at time or growth, but does not say how long it holds. */
 #define MOVING_VALID_MS ((int64_t)3600 * 1000)
@@ -233,6 +234,7 @@ static struct retention_verdict retention_of(void *ctx, const struct series_view
     }
     decision_end(state);
     return (struct retention_verdict){
+        .by_use = state->binding.decision.by_use,
         .keep_ms = call.keep_ms,
         .valid_until_ms = valid_until(state, valid_ms),
         .rule = decided,
@@ -409,6 +411,7 @@ void decide_fill(struct policy *policy, struct rulebook *book)
 {
     *policy = (struct policy){.ctx = book,
                               .retention_of = retention_of,
+                              .explain_retention = rulebook_explain_retention,
                               .downsamples = downsamples,
                               .downsample_of = downsample_of,
                               .downsample_window = downsample_window,

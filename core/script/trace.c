@@ -337,11 +337,10 @@ static void trace_hook(struct tracing *tracing, enum rule_hook hook)
     }
 }
 
-void rulebook_trace(struct rulebook *book, const struct trace_request *request, struct trace *trace)
+/* Asks the rules of these hooks, in this order. */
+static void trace_hooks(struct rulebook *book, const struct trace_request *request,
+                        const enum rule_hook *hooks, size_t count, struct trace *trace)
 {
-    static const enum rule_hook order[] = {RULE_ADMIT,     RULE_TRANSFORM,  RULE_LIMIT,
-                                           RULE_RETENTION, RULE_DOWNSAMPLE, RULE_QUARANTINE,
-                                           RULE_QUERY,     RULE_RESULT};
     struct labels_builder builder;
     struct read_request read = {.kind = READ_QUERY,
                                 .user = request->user,
@@ -363,12 +362,39 @@ void rulebook_trace(struct rulebook *book, const struct trace_request *request, 
     trace->steps = mem_zalloc(trace->set->rule_count + 1, sizeof(*trace->steps));
     labels_builder_init(&builder);
     labels_builder_reset(&builder, trace->labels);
-    for (size_t i = 0; i < TIDE_COUNT(order); i++)
-        trace_hook(&tracing, order[i]);
+    for (size_t i = 0; i < count; i++)
+        trace_hook(&tracing, hooks[i]);
     buf_putc(&trace->texts, '\0');
     read_request_destroy(&read);
     labels_builder_destroy(&builder);
     tracing.state->binding.decision = (struct decision){0};
+}
+
+void rulebook_trace(struct rulebook *book, const struct trace_request *request, struct trace *trace)
+{
+    static const enum rule_hook order[] = {RULE_ADMIT,     RULE_TRANSFORM,  RULE_LIMIT,
+                                           RULE_RETENTION, RULE_DOWNSAMPLE, RULE_QUARANTINE,
+                                           RULE_QUERY,     RULE_RESULT};
+
+    trace_hooks(book, request, order, TIDE_COUNT(order), trace);
+}
+
+void rulebook_explain_retention(void *ctx, const struct series_view *series, struct buf *out)
+{
+    static const enum rule_hook retention[] = {RULE_RETENTION};
+    struct rulebook *book = ctx;
+    const struct trace_request request = {.series = series, .now_ms = clock_wall_ms(book->clock)};
+    struct trace trace = {0};
+
+    trace_hooks(book, &request, retention, TIDE_COUNT(retention), &trace);
+    for (size_t i = 0; i < trace.count; i++) {
+        const struct trace_step *step = &trace.steps[i];
+
+        if (step->asked || step->failed)
+            buf_printf(out, "\"%s\" %s\n", step->rule->title,
+                       (const char *)trace.texts.data + step->text);
+    }
+    trace_destroy(&trace);
 }
 
 void trace_destroy(struct trace *trace)

@@ -44,6 +44,9 @@ struct trace {
  * stack, more than once if it runs Lua already. */
 void rulebook_trace(struct rulebook *book, const struct trace_request *request,
                     struct trace *trace);
+/** Appends a line for each rule of retention up to the one that decides: what it says of a series.
+ * `ctx`: the rulebook (policy.h). */
+void rulebook_explain_retention(void *ctx, const struct series_view *series, struct buf *out);
 void trace_destroy(struct trace *trace);
 
 #endif

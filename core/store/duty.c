@@ -118,8 +118,8 @@ void duty_recall(struct store *store, struct duty *duty)
 
     duty->said = (struct retention_verdict){.keep_ms = RETENTION_DEFAULT};
     duty->answered =
-        !folder->pass_asks || verdicts_find(&folder->verdicts, duty->id, duty->generation,
-                                            folder->pass_now_ms, &duty->said);
+        !folder->pass_asks || verdicts_find(&folder->verdicts, &store->use, duty->id,
+                                            duty->generation, folder->pass_now_ms, &duty->said);
 }
 
 void duty_prefetch(const struct store *store, const struct stripe *stripe, uint32_t at)
@@ -178,10 +178,11 @@ static struct retention_verdict ask(struct store *store, const struct policy *po
 {
     struct series_view view = duty_view(store, duty);
     struct verdicts *verdicts = &store->folder->verdicts;
+    uint32_t stamp = verdict_stamp(&store->use, duty->id);
     struct retention_verdict answer = policy->retention_of(policy->ctx, &view);
 
     if (policy == store->options.policy && version_of(policy) == verdicts->version)
-        verdicts_put(verdicts, duty->id, duty->generation, &answer);
+        verdicts_put(verdicts, duty->id, duty->generation, &answer, stamp);
     return answer;
 }
 

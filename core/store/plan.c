@@ -71,10 +71,21 @@ static void add_removed(struct plan_rule *rule, const struct duty *duty,
             (struct plan_example){labels_ref(duty->labels), dropped->chunks};
 }
 
-static void explain(struct store_plan *plan, const struct duty *duty,
+/* What each rule says that is asked before somebody decides. */
+static void tell_asked(struct planning *planning, const struct duty *duty, struct buf *out)
+{
+    struct series_view view = duty_view(planning->store, duty);
+    const struct policy *policy = planning->policy;
+
+    if (policy_decides(policy) && policy->explain_retention != NULL)
+        policy->explain_retention(policy->ctx, &view, out);
+}
+
+static void explain(struct planning *planning, const struct duty *duty,
                     const struct duty_verdict *verdict, const struct plan_rule *rule,
                     uint64_t all_chunks, const struct drop_count *count)
 {
+    struct store_plan *plan = planning->plan;
     struct plan_explained *one;
 
     if (plan->explained == NULL)
@@ -94,6 +105,7 @@ static void explain(struct store_plan *plan, const struct duty *duty,
                                    .removed = count->removed,
                                    .surprising = count->surprising != 0};
     memcpy(one->title, rule->title, sizeof(one->title));
+    tell_asked(planning, duty, &one->asked);
 }
 
 /* What would go of one series, counted; what is a surprise may have to wait. */
@@ -142,7 +154,7 @@ static int plan_series(struct planning *planning, const struct duty *duty, struc
         plan->damaged += err->code == ERR_CORRUPT;
     }
     if (planning->request->matcher_count != 0)
-        explain(plan, duty, &verdict, rule, chunks, &count);
+        explain(planning, duty, &verdict, rule, chunks, &count);
     return 0;
 }
 
@@ -217,8 +229,10 @@ void store_plan_destroy(struct store_plan *plan)
         for (size_t k = 0; k < plan->rules[i].example_count; k++)
             labels_unref(plan->rules[i].examples[k].labels);
     }
-    for (size_t i = 0; i < plan->explained_count; i++)
+    for (size_t i = 0; i < plan->explained_count; i++) {
         labels_unref(plan->explained[i].labels);
+        buf_destroy(&plan->explained[i].asked);
+    }
     plan_thin_destroy(plan);
     mem_free(plan->rules);
     mem_free(plan->explained);

@@ -8,6 +8,7 @@
 #define TIDE_STORE_PLAN_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "model/labels.h"
 #include "model/matcher.h"
@@ -45,10 +46,11 @@ struct plan_explained {
     struct labels *labels; /* owned */
     enum plan_kind kind;
     char title[PLAN_RULE_BYTES];
-    int64_t keep_ms; /* RETENTION_FOREVER: no sample is too old */
-    int64_t from_ms; /* chunks that end earlier are too old */
-    bool undeleted;  /* an undelete brought some back: nothing goes for a while (kept.c) */
-    bool surprising; /* more than what is too old since the last pass: it may be held */
+    struct buf asked; /* a line for each rule that was asked, with what it says; owned */
+    int64_t keep_ms;  /* RETENTION_FOREVER: no sample is too old */
+    int64_t from_ms;  /* chunks that end earlier are too old */
+    bool undeleted;   /* an undelete brought some back: nothing goes for a while (kept.c) */
+    bool surprising;  /* more than what is too old since the last pass: it may be held */
     bool archived;
     int64_t first_ms; /* of the series; TIDE_EARLIEST_MS: unknown */
     int64_t last_ms;

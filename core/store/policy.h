@@ -10,6 +10,7 @@
 #define TIDE_STORE_POLICY_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "model/labels.h"
 #include "store/intake.h"
@@ -57,6 +58,7 @@ struct retention_verdict {
     const char *rule;       /* who said so, for the audit; borrowed until the thread's next
                                question; NULL: nobody, the default holds */
     uint64_t rules;         /* names the rules that were asked: as retention_rules */
+    bool by_use;            /* a rule looked at last_read or reads: ask again after a read */
 };
 
 /* What the samples of a window become (reduce.h). Those but the first two are put at the window's
@@ -129,8 +131,12 @@ struct policy {
     void *ctx;
 
     /* One call at a time: by the maintenance thread, or by the thread that plans (plan.h). The
-     * answer is cached until valid_until_ms or a new version. */
+     * answer is cached until valid_until_ms, a new version or, with by_use, the next read. */
     struct retention_verdict (*retention_of)(void *ctx, const struct series_view *series);
+
+    /* Appends a line for each rule that retention_of would ask, with what it says; nothing is
+     * counted. May be NULL. */
+    void (*explain_retention)(void *ctx, const struct series_view *series, struct buf *out);
 
     /* Whether old samples are to be thinned out, and how; like retention_of. `downsamples`: is
      * there any such rule? Quick; the others are called only if so. */

@@ -110,19 +110,25 @@ void use_table_count(struct use_table *table, const uint32_t *ids, size_t count,
         note_change(table);
 }
 
+struct use_reads use_table_reads(const struct use_table *table, uint32_t id)
+{
+    const struct use_reads *page = __atomic_load_n(&table->reads[id / PAGE_IDS], __ATOMIC_ACQUIRE);
+
+    if (page == NULL)
+        return (struct use_reads){0};
+    return (struct use_reads){
+        .last_s = __atomic_load_n(&page[id % PAGE_IDS].last_s, __ATOMIC_RELAXED),
+        .count = __atomic_load_n(&page[id % PAGE_IDS].count, __ATOMIC_RELAXED),
+    };
+}
+
 struct use_entry use_table_get(const struct use_table *table, uint32_t id)
 {
     const uint32_t *known = __atomic_load_n(&table->known[id / PAGE_IDS], __ATOMIC_ACQUIRE);
-    const struct use_reads *reads = __atomic_load_n(&table->reads[id / PAGE_IDS], __ATOMIC_ACQUIRE);
-    struct use_entry entry = {0};
+    struct use_entry entry = {.reads = use_table_reads(table, id)};
 
     if (known != NULL)
         entry.known = __atomic_load_n(&known[id % PAGE_IDS], __ATOMIC_RELAXED);
-    if (reads != NULL)
-        entry.reads = (struct use_reads){
-            .last_s = __atomic_load_n(&reads[id % PAGE_IDS].last_s, __ATOMIC_RELAXED),
-            .count = __atomic_load_n(&reads[id % PAGE_IDS].count, __ATOMIC_RELAXED),
-        };
     return entry;
 }
 

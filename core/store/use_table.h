@@ -42,6 +42,8 @@ void use_table_begin(struct use_table *table, uint32_t id, int64_t now_s);
 /** Clients read these; the ids are theirs still (the caller stands in an epoch). */
 void use_table_count(struct use_table *table, const uint32_t *ids, size_t count, int64_t now_s);
 struct use_entry use_table_get(const struct use_table *table, uint32_t id);
+/** The same without `known`: where no neighbour was read this costs nothing. */
+struct use_reads use_table_reads(const struct use_table *table, uint32_t id);
 void use_table_put(struct use_table *table, uint32_t id, const struct use_entry *entry);
 
 uint64_t use_table_bytes(const struct use_table *table);

@@ -2,10 +2,12 @@
 #include "store/verdicts.h"
 
 #include "base/mem.h"
+#include "store/use_table.h"
 
 /* A function may answer something else for every series: beyond that they are asked again. */
 #define MAX_ANSWERS 4096u
 #define PLACES (MAX_ANSWERS * 2)
+#define STAMP_BITS 18
 
 void verdicts_destroy(struct verdicts *verdicts)
 {
@@ -39,8 +41,16 @@ void verdicts_reserve(struct verdicts *verdicts, uint32_t ids)
     verdicts->slot_count = count;
 }
 
-bool verdicts_find(const struct verdicts *verdicts, uint32_t id, uint32_t generation,
-                   int64_t now_ms, struct retention_verdict *verdict)
+uint32_t verdict_stamp(const struct use_table *uses, uint32_t id)
+{
+    struct use_reads reads = use_table_reads(uses, id);
+    uint64_t mixed = ((uint64_t)reads.last_s << 32 | reads.count) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (uint32_t)(mixed >> (64 - STAMP_BITS));
+}
+
+bool verdicts_find(const struct verdicts *verdicts, const struct use_table *uses, uint32_t id,
+                   uint32_t generation, int64_t now_ms, struct retention_verdict *verdict)
 {
     const struct verdict_slot *slot;
     const struct verdict_answer *answer;
@@ -51,6 +61,8 @@ bool verdicts_find(const struct verdicts *verdicts, uint32_t id, uint32_t genera
     if (slot->answer == 0 || slot->generation != generation ||
         (slot->until_s != UINT32_MAX &&
          now_ms >= verdicts->base_ms + (int64_t)slot->until_s * 1000))
+        return false;
+    if (slot->by_use && slot->stamp != verdict_stamp(uses, id))
         return false;
     answer = &verdicts->answers[slot->answer - 1];
     *verdict = (struct retention_verdict){
@@ -98,7 +110,7 @@ static uint32_t intern(struct verdicts *verdicts, const struct retention_verdict
 }
 
 void verdicts_put(struct verdicts *verdicts, uint32_t id, uint32_t generation,
-                  const struct retention_verdict *verdict)
+                  const struct retention_verdict *verdict, uint32_t stamp)
 {
     int64_t valid_s = UINT32_MAX;
 
@@ -112,7 +124,9 @@ void verdicts_put(struct verdicts *verdicts, uint32_t id, uint32_t generation,
     verdicts->slots[id] = (struct verdict_slot){
         .generation = generation,
         .until_s = (uint32_t)valid_s,
-        .answer = intern(verdicts, verdict),
+        .answer = intern(verdicts, verdict) & (MAX_ANSWERS * 2 - 1),
+        .by_use = verdict->by_use,
+        .stamp = stamp & ((1u << STAMP_BITS) - 1),
     };
 }
 

@@ -85,7 +85,24 @@ describe("tidemark plan", function()
 
     output = run(tidemark, "--explain", '{team="lab"}')
     assert.truthy(output:find('^load{team="lab"}: rule "lab" keeps samples since 20'), output)
+    assert.is_nil(output:find('\n  "lab"'), output) -- nobody else was asked
     assert.truthy(run(tidemark, "--explain", '{team="no"}'):find("^no series matches"))
+    -- Who was asked before, and what they said.
+    local chain = write(base .. "/chain", [[
+      tide.retention("no opinion", function() end)
+      tide.retention("of others", { match = '{team="web"}', keep = "1h" })
+      tide.retention("decides", function(s) return "2d", "1h" end)
+      tide.retention("too late", { keep = "1h" })]])
+    output, code = run(tidemark, "--scripts", chain, "--explain", '{team="lab"}')
+    assert.equal(0, code, output)
+    assert.truthy(output:find('^load{team="lab"}: rule "decides" keeps samples since 20'), output)
+    assert.truthy(output:find('\n  "no opinion" has no opinion\n' ..
+      '  "decides" keeps 2d, which holds for 1h\n', 1, true), output)
+    assert.is_nil(output:find("of others", 1, true))
+    assert.is_nil(output:find("too late", 1, true))
+    output = json.decode((run(tidemark, "--json", "--scripts", chain, "--explain", '{team="lab"}')))
+    assert.same({ '"no opinion" has no opinion', '"decides" keeps 2d, which holds for 1h' },
+      output.data.explained[1].asked)
     -- Nothing is dropped by all this.
     local count = json.decode(tidemark:request("POST", "/api/v1/query",
       "query=sum(count_over_time(load[11h]))",

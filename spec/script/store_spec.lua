@@ -144,6 +144,46 @@ describe("rules on a store", function()
     assert.is_true(store:close())
   end)
 
+  it("that look at reads are asked again after a read, before their answer's time", function()
+    local store, book = open { ["a.lua"] = [[
+      tide.retention("by name", { match = '{team=~"c|d"}', keep = function(s)
+        if s.labels.team == "d" then return nil, "365d" end
+        return s.created and "60d", "365d"
+      end })
+      tide.retention("what is read", function(s)
+        return s.last_read and "60d" or "20d", "365d"
+      end)]] }
+    local function calls()
+      local told = rules.rules(book)
+      return told[1].calls, told[2].calls
+    end
+    local function read(team)
+      store.querier = rules.C.store_client_querier(store.store)
+      store:each({ { "team", "=", team } }, nil, nil, function() end)
+      store.querier = rules.C.store_querier(store.store)
+    end
+    push_history(store, "a", "b", "c", "d")
+    maintain(store)
+    maintain(store)
+    assert.same({ 2, 3 }, { calls() }) -- all answers hold for a year
+    read "a"
+    read "c" -- whose rule looks at its creation only
+    maintain(store)
+    assert.same({ 2, 4 }, { calls() })
+    read "a"
+    read "d"
+    maintain(store)
+    maintain(store)
+    assert.same({ 3, 6 }, { calls() })
+    store:advance(30 * 24 * HOUR)
+    for _ = 1, 3 do maintain(store) end
+    assert.is_true(age(store, "a") > 30 * 24)
+    assert.is_nil(age(store, "b"))
+    assert.is_true(age(store, "c") > 30 * 24)
+    assert.is_true(age(store, "d") > 30 * 24)
+    assert.is_true(store:close())
+  end)
+
   it("admit, relabel and drop at the first sight of a series", function()
     local store, book = open { ["a.lua"] = [[
       tide.admit("tidy", function(s)

@@ -3,6 +3,7 @@
 --
 -- Both look at sources and rules only; nothing of the operator's runs here.
 
+local dated = require "tidemark.check_dated"
 local positions = require "tidemark.positions"
 local env = require "tidemark.env"
 local tide = require "tidemark.tide"
@@ -11,6 +12,8 @@ local units = require "tidemark.units"
 local format = string.format
 
 local check = {}
+
+local dated_rules = {} -- warnings of the sources that were looked at
 
 local function set_of(list)
   local set = {}
@@ -49,6 +52,7 @@ end
 --- Names that are neither declared in the file nor offered.
 ---@return string[] problems, one "FILE:LINE: text" each
 function check.names(source, file)
+  for _, warning in ipairs(dated(source, file)) do dated_rules[#dated_rules + 1] = warning end
   local tokens = positions.tokens(source)
   local known, problems = declared(tokens), {}
   local offered = env.names()
@@ -173,7 +177,7 @@ end
 ---@param lookback_ms number query.lookback
 ---@return string[] warnings
 function check.warnings(lookback_ms)
-  local warnings = {}
+  local warnings = { unpack(dated_rules) }
   for _, rule in ipairs(tide.rules) do
     if rule.hook == "downsample" and rule.every_ms > lookback_ms then
       warnings[#warnings + 1] = format('warning: %s:%d: downsample rule "%s" leaves a sample ' ..

@@ -443,6 +443,28 @@ describe("check", function()
         { count, text })
     end)
 
+  it("warns of answers that change by themselves, and do not say how long they hold", function()
+    local count, text = check { ["a.lua"] = [[
+      tide.retention("unread", function(series)
+        if series.last_read and tide.ago(series.last_read) > 100 then return "7d" end
+      end)
+      tide.retention("says so", function(series)
+        if series.reads == 0 then return math.max(1, 2), "1h" else return nil end
+      end)
+      tide.retention("labels", function(series) return series.labels.last_read end)
+      tide.retention("plain", function(series) return ({ a = "1d", b = "2d" })[series.labels.a] end)
+      tide.admit("by the clock", { match = "up", decide = function(series)
+        if tide.now() > 5 then return tide.drop "late" end
+      end })
+      tide.admit("plain", function(series) series.labels.now = "x" end)
+      tide.every("1m", "acts", function() tide.push("x", {}, tide.now()) end)]] }
+    assert.equal(0, count)
+    assert.equal('warning: SCRIPTS/a.lua:1: this retention reads last_read, and does not say ' ..
+      'how long its answer is valid (a second value, as in: return "30d", "6h"): it is asked ' ..
+      'again each hour\nwarning: SCRIPTS/a.lua:9: this admission reads tide.now, but is asked ' ..
+      'once for each series, and again after a reload only\n', text)
+  end)
+
   it("tells every syntax error and unknown name", function()
     assert.same({ 4, [[
 SCRIPTS/lib/x.lua:1: unknown name os

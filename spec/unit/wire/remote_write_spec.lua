@@ -148,7 +148,15 @@ describe("remote write 1.0", function()
   end)
 end)
 
+ffi.cdef [[
+int snappy_uncompress(const char *block, size_t len, char *out, size_t *out_len);
+int snappy_compress(const char *text, size_t len, char *block, size_t *block_len);
+int snappy_uncompressed_length(const char *block, size_t len, size_t *result);
+size_t snappy_max_compressed_length(size_t len);
+]]
+
 describe("a snappy block", function()
+  local snappy = ffi.load("snappy.so.1")
   local out = ffi.new("struct buf")
   local function undo(bytes, max)
     local err = tide.error()
@@ -169,6 +177,70 @@ describe("a snappy block", function()
     assert.is_true(block.len < 1000)
     assert.equal(text, undo(ffi.string(block.data, block.len), 10000))
     C.buf_destroy(block)
+  end)
+
+  -- Of snappy's own library: the result, or nil.
+  local function undo_elsewhere(bytes)
+    local len = ffi.new("size_t[1]")
+    if snappy.snappy_uncompressed_length(bytes, #bytes, len) ~= 0 or len[0] > 2 ^ 24 then
+      return nil
+    end
+    local result = ffi.new("char[?]", tonumber(len[0]) + 1)
+    if snappy.snappy_uncompress(bytes, #bytes, result, len) ~= 0 then
+      return nil
+    end
+    return ffi.string(result, len[0])
+  end
+
+  -- Text that repeats itself from near and far, and a block of it that the library made.
+  local function made_elsewhere(random)
+    local parts = {}
+    for i = 1, random(60) do
+      local kind = random(5)
+      if kind == 1 and i > 1 then
+        parts[i] = parts[random(i - 1)]
+      elseif kind == 2 then -- a short pattern, again and again
+        parts[i] = tostring(random(10 ^ random(9))):rep(random(30))
+      elseif kind == 3 then
+        parts[i] = ("instance=host-%d.example.net:9100"):format(random(30))
+      else
+        local bytes = {}
+        for k = 1, kind == 4 and random(20) or random(300) do
+          bytes[k] = string.char(random(256) - 1)
+        end
+        parts[i] = table.concat(bytes)
+      end
+    end
+    local text = table.concat(parts)
+    local len = ffi.new("size_t[1]", snappy.snappy_max_compressed_length(#text))
+    local block = ffi.new("char[?]", tonumber(len[0]))
+    assert.equal(0, snappy.snappy_compress(text, #text, block, len))
+    return text, ffi.string(block, len[0])
+  end
+
+  it("is undone as snappy's own library does, whole, cut and broken", function()
+    local seed, refused = 4711, 0
+    local function random(n)
+      seed = seed * 16807 % 2147483647
+      return seed % n + 1
+    end
+    for _ = 1, 400 do
+      local text, block = made_elsewhere(random)
+      assert.equal(tide.hex(text), tide.hex(undo(block, 100000)))
+      for _ = 1, 10 do
+        local at = random(#block)
+        local broken = random(8) == 1 and block:sub(1, at)
+          or block:sub(1, at - 1) .. string.char(random(256) - 1) .. block:sub(at + 1)
+        local expected = undo_elsewhere(broken)
+        local result = undo(broken, 2 ^ 32)
+        refused = refused + (expected == nil and 1 or 0)
+        -- ours also refuses what no honest block declares
+        if result ~= nil or (expected ~= nil and #expected < 22 * #broken) then
+          assert.equal(expected, result)
+        end
+      end
+    end
+    assert.is_true(refused > 500, "broken: " .. refused)
   end)
 
   it("is refused by its declared size before anything is done", function()

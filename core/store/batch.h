@@ -74,4 +74,18 @@ void batch_add_entry(struct batch *batch, const uint8_t *block, size_t len, uint
 /** Adds a sample to the entry begun last. */
 void batch_add_sample(struct batch *batch, int64_t time_ms, double value);
 
+#ifndef TIDE_CDEF
+/** The same, inline while there is room. */
+static inline void batch_put_sample(struct batch *batch, int64_t time_ms, double value)
+{
+    if (TIDE_UNLIKELY(batch->sample_count == batch->sample_cap)) {
+        batch_add_sample(batch, time_ms, value);
+        return;
+    }
+    batch->times_ms[batch->sample_count] = time_ms;
+    batch->values[batch->sample_count++] = value;
+    batch->entries[batch->entry_count - 1].sample_count++;
+}
+#endif
+
 #endif

@@ -16,6 +16,21 @@ enum { METADATA_TYPE = 1, METADATA_NAME = 2, METADATA_HELP = 4, METADATA_UNIT = 
 #define TAG_SAMPLE_VALUE (SAMPLE_VALUE << 3 | PROTOBUF_FIXED64)
 #define TAG_SAMPLE_TIME (SAMPLE_TIME << 3 | PROTOBUF_VARINT)
 
+/* A varint of at most 8 bytes in a 64-bit load: 7 bits of each byte, joined by twos, fours and
+ * eights. Returns its length; 0: it is longer. */
+static inline size_t short_varint(uint64_t bytes, uint64_t *value)
+{
+    uint64_t ends = ~bytes & 0x8080808080808080u;
+
+    if (TIDE_UNLIKELY(ends == 0))
+        return 0;
+    bytes &= ends ^ (ends - 1); /* up to the first byte that ends one */
+    bytes = (bytes & 0x7f007f007f007f00u) >> 1 | (bytes & 0x007f007f007f007fu);
+    bytes = (bytes & 0x3fff00003fff0000u) >> 2 | (bytes & 0x00003fff00003fffu);
+    *value = (bytes & 0x0fffffff00000000u) >> 4 | (bytes & 0x0fffffffu);
+    return (size_t)__builtin_ctzll(ends) / 8 + 1;
+}
+
 /* As nearly all senders write it: value, then time; any other order goes field by field. */
 static bool decode_sample(const uint8_t *bytes, size_t len, int64_t *time_ms, double *value)
 {
@@ -72,6 +87,37 @@ static const uint8_t *skip_labels(const uint8_t *at, const uint8_t *end)
     while (end - at >= 2 && at[0] == label_tag && at[1] < 0x80 && end - at - 2 >= at[1])
         at += 2 + at[1];
     return at;
+}
+
+/* A series of labels, each shorter than 128 bytes, and then samples as nearly all senders write
+ * them, value and then time. False: something else is in it, and nothing was done. `readable` is
+ * where the body ends: looked at, never believed, behind the series. */
+static bool decode_plain_series(const uint8_t *bytes, size_t len, const uint8_t *readable,
+                                struct batch *batch)
+{
+    const uint8_t sample_tag = SERIES_SAMPLE << 3 | PROTOBUF_BYTES;
+    const uint8_t *end = bytes + len, *labels_end = skip_labels(bytes, end);
+    size_t first = batch->sample_count;
+
+    batch_add_entry(batch, bytes, (size_t)(labels_end - bytes), 0);
+    for (const uint8_t *at = labels_end; at < end; at += 2 + at[1]) {
+        uint64_t time;
+        size_t time_len;
+
+        if (TIDE_LIKELY(readable - at >= 20 && at[0] == sample_tag && at[1] >= 11 && at[1] <= 18 &&
+                        end - at - 2 >= at[1] && at[2] == TAG_SAMPLE_VALUE &&
+                        at[11] == TAG_SAMPLE_TIME)) {
+            time_len = short_varint(get_le64(at + 12), &time);
+            if (TIDE_LIKELY(time_len + 10 == at[1])) {
+                batch_put_sample(batch, (int64_t)time, bits_double(get_le64(at + 3)));
+                continue;
+            }
+        }
+        batch->entry_count--;
+        batch->sample_count = first;
+        return false;
+    }
+    return true;
 }
 
 /* One TimeSeries into the batch; false (the caller takes the entry back) when it is broken. */
@@ -148,14 +194,15 @@ static void decode_metadata(const uint8_t *bytes, size_t len, struct push *push)
 }
 
 /* Decodes a series, or takes it back and counts it as refused. */
-static void take_series(const struct protobuf_field *field, size_t nth, struct push *push,
-                        struct batch *batch, struct append_result *result)
+static void take_series(const struct protobuf_field *field, size_t nth, const uint8_t *readable,
+                        struct push *push, struct batch *batch, struct append_result *result)
 {
     size_t samples = batch->sample_count;
     struct push_skipped skipped = push->skipped;
     size_t lost;
 
-    if (TIDE_LIKELY(decode_series(field->bytes, field->len, push, batch))) {
+    if (TIDE_LIKELY(decode_plain_series(field->bytes, field->len, readable, batch)) ||
+        decode_series(field->bytes, field->len, push, batch)) {
         if (TIDE_UNLIKELY(batch->sample_count == samples)) {
             batch->entry_count--;
             push->skipped.empty += memcmp(&skipped, &push->skipped, sizeof(skipped)) == 0;
@@ -196,7 +243,7 @@ int remote_write_decode(const uint8_t *body, size_t len, struct push *push, stru
         return error_set(err, ERR_LIMIT, "body of %zu bytes is over 4 GiB", len);
     while ((more = protobuf_next(&reader, &field)) > 0) {
         if (protobuf_is(&field, REQUEST_TIMESERIES, PROTOBUF_BYTES))
-            take_series(&field, ++nth, push, batch, result);
+            take_series(&field, ++nth, body + len, push, batch, result);
         else if (protobuf_is(&field, REQUEST_METADATA, PROTOBUF_BYTES))
             decode_metadata(field.bytes, field.len, push);
         else if (field.number == REQUEST_TIMESERIES || field.number == REQUEST_METADATA)

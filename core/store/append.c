@@ -360,9 +360,8 @@ __attribute__((no_sanitize("thread", "address"))) void push_fetch(const struct p
     }
     series = __atomic_load_n(&entry->series, __ATOMIC_RELAXED);
     if (series != NULL && what == FETCH_SERIES) {
-        __builtin_prefetch(series, 1);
-        __builtin_prefetch((const uint8_t *)series + 64, 1);
-        __builtin_prefetch((const uint8_t *)series + sizeof(*series) - 1, 1);
+        __builtin_prefetch(&series->fp, 1);
+        __builtin_prefetch(&series->head, 1);
     }
     if (what == FETCH_SERIES)
         __builtin_prefetch(&map->stripes[__atomic_load_n(&entry->stripe, __ATOMIC_RELAXED)], 1);

@@ -7,7 +7,7 @@
 struct series *series_new(struct slab_pool *pool, uint64_t fp, uint32_t id, uint32_t *pairs,
                           uint16_t pair_count, bool archived)
 {
-    size_t size = archived ? SERIES_ARCHIVED_BYTES : sizeof(struct series);
+    size_t size = archived ? SERIES_ARCHIVED_BYTES : SERIES_BYTES;
     struct series *series = slab_alloc(pool, series_group(fp), size);
 
     memset(series, 0, size);
@@ -64,7 +64,7 @@ void series_free(struct slab_pool *pool, struct series *series, bool with_pairs)
         series_release(pool, series);
     if (with_pairs)
         series_free_pairs(pool, series->pairs, series->pair_count);
-    slab_free(pool, series, archived ? SERIES_ARCHIVED_BYTES : sizeof(*series));
+    slab_free(pool, series, archived ? SERIES_ARCHIVED_BYTES : SERIES_BYTES);
 }
 
 void series_release(struct slab_pool *pool, struct series *series)

@@ -33,9 +33,11 @@ struct full_chunk {
 struct series_edits;
 
 struct series {
-    /* Archived series end after these. */
+    /* Archived series end after last_ms. What an append looks at begins here and ends with the
+     * head: two lines of the cache, as series are allocated. */
+    uint32_t *pairs;  /* ids in order of label names; one reference each; from the slab pool */
+    int64_t first_ms; /* of the first sample in the file or in memory */
     uint64_t fp;
-    uint32_t *pairs; /* ids in order of label names; one reference each; from the slab pool */
     uint32_t id;
     uint16_t pair_count;
     bool archived : 1;
@@ -47,26 +49,31 @@ struct series {
     bool broken : 1;      /* waits for quarantine: takes no more samples */
     bool first_known : 1; /* first_ms is exact or too old; false: unknown, assume very old */
     bool logged : 1;      /* its labels are in the log, in heads.db or in the archive */
-    int64_t first_ms;     /* of the first sample in the file or in memory */
     int64_t last_ms;
 
     double last_value;
+    uint32_t arrival_s;     /* monotonic seconds when the last sample came */
+    uint32_t wal_segment;   /* of the log, in which its id was bound last; low bits */
+    uint32_t door;          /* what declared rules mean for it (door.h); 0: nothing */
+    int32_t file_chunks;    /* in the file, and FILE_CHUNKS_UNKNOWN */
+    struct chunk_head head; /* empty: closed */
+
     int64_t tail_first_ms;      /* where the file's last chunk begins, while file_chunks is known */
     int64_t mtime_ns;           /* of the file, as last seen */
-    int32_t file_chunks;        /* in the file, and FILE_CHUNKS_UNKNOWN */
-    uint32_t arrival_s;         /* monotonic seconds when the last sample came */
-    uint32_t wal_segment;       /* of the log, in which its id was bound last; low bits */
-    uint32_t door;              /* what declared rules mean for it (door.h); 0: nothing */
     struct full_chunk **chunks; /* oldest first; from the slab pool */
     uint32_t chunk_count;
     uint32_t chunk_cap;
     uint32_t persisted; /* so many of `chunks`, the oldest, are also the last ones of the file */
     uint32_t fold_at;   /* so many late samples are folded into the head; 0: not known (edits.c) */
-    struct chunk_head head;     /* empty: closed */
     struct series_edits *edits; /* late samples and deletes, mostly NULL (edits.h) */
 };
 
 #define SERIES_ARCHIVED_BYTES offsetof(struct series, last_value)
+/* Whole lines, and as slabs begin their objects behind one, no series shares one with another. */
+#define SERIES_BYTES 192
+_Static_assert(sizeof(struct series) <= SERIES_BYTES &&
+                   offsetof(struct series, tail_first_ms) <= 128,
+               "an append looks at two lines of a series");
 
 static inline uint32_t series_group(uint64_t fp)
 {

@@ -20,7 +20,7 @@ struct slab {
     bool listed; /* in its group's list of slabs with room */
 };
 
-/* 176 is a series, 1056 a complete chunk. */
+/* 192 is a series, 1056 a complete chunk. */
 static const uint16_t class_bytes[SLAB_CLASSES] = {16,  32,  48,  64,  96,  128, 160,  176,
                                                    192, 256, 320, 384, 512, 768, 1024, 1056};
 

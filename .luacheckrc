@@ -6,4 +6,4 @@ files["spec"] = { std = "luajit+busted" }
 files["scripts"] = { std = "lua51", read_globals = { "tide" } }
 files["scripts/*_test.lua"] = { std = "lua51", read_globals = { "tide", "test", "scripts",
   "retention", "push", "samples", "feed", "advance", "query", "values", "series", "shape", "alerts",
-  "told", "logged", "rule_errors", "print", "expect" } } -- lua/tidemark/trial.lua
+  "told", "logged", "events", "rule_errors", "print", "expect" } } -- lua/tidemark/trial.lua

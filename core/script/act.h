@@ -85,6 +85,8 @@ TIDE_NODISCARD int actor_import(struct actor *actor, const struct label *labels,
                                 struct error *err);
 
 #ifndef TIDE_CDEF
+/** Raises with the place in the script, not in the library that lies between; luaL_error's text. */
+int act_blame_raises(struct lua_State *L, const char *format, ...);
 /** Raises if the actor only looks; `what`: the function that acts. */
 void act_allow_raises(struct lua_State *L, const struct actor *actor, const char *what);
 /** Pushes a table of labels by name. */

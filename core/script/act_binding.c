@@ -22,8 +22,7 @@
 #define MAX_TEXT_BYTES ((size_t)64 << 10)
 #define MAX_LISTED 100000
 
-/* Raises with the place in the script, not in the library that lies between. */
-static int blame(lua_State *L, const char *format, ...)
+int act_blame_raises(lua_State *L, const char *format, ...)
 {
     lua_Debug at;
     va_list args;
@@ -46,9 +45,9 @@ static struct actor *actor_raises(lua_State *L, const char *what)
     struct binding *binding = sandbox_owner(L);
 
     if (binding->actor == NULL)
-        blame(L, "%s: only in timers, events, commands and the console", what);
-    if (binding->actor->host.store == NULL)
-        blame(L, "%s: the store is not open", what);
+        act_blame_raises(L, "%s: only in timers, events, commands and the console", what);
+    else if (binding->actor->host.store == NULL)
+        act_blame_raises(L, "%s: the store is not open", what);
     return binding->actor;
 }
 
@@ -62,7 +61,7 @@ void act_allow_raises(lua_State *L, const struct actor *actor, const char *what)
 
 static int raise(lua_State *L, const struct error *err)
 {
-    return blame(L, "%s", err->text);
+    return act_blame_raises(L, "%s", err->text);
 }
 
 /* Seconds at stack index `at` as milliseconds; `otherwise` for nil. */
@@ -74,7 +73,7 @@ static int64_t time_raises(lua_State *L, int at, int64_t otherwise)
         return otherwise;
     seconds = luaL_checknumber(L, at);
     if (!(fabs(seconds) < 9e15))
-        blame(L, "not a time: seconds since 1970, please");
+        act_blame_raises(L, "not a time: seconds since 1970, please");
     return (int64_t)floor(seconds * 1000 + 0.5);
 }
 
@@ -173,13 +172,14 @@ static int act_query(lua_State *L)
     struct error err;
 
     if (len > MAX_TEXT_BYTES)
-        return blame(L, "tide.query: longer than %d bytes", (int)MAX_TEXT_BYTES);
+        return act_blame_raises(L, "tide.query: longer than %d bytes", (int)MAX_TEXT_BYTES);
     if (!lua_isnoneornil(L, 5)) {
         start_ms = time_raises(L, 3, now_ms);
         end_ms = time_raises(L, 4, now_ms);
         step_ms = time_raises(L, 5, 0);
         if (step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms > 11000)
-            return blame(L, "tide.query: from, to and step are not those of 1 to 11000 steps");
+            return act_blame_raises(
+                L, "tide.query: from, to and step are not those of 1 to 11000 steps");
     }
     timeout_ms = TIDE_MIN(timeout_ms, left_ms(L));
     if (actor_query(actor, text, len, start_ms, end_ms, step_ms, timeout_ms, lua_toboolean(L, 7),
@@ -210,14 +210,14 @@ static struct select_request selector_raises(lua_State *L, struct actor *actor, 
         return set;
     text = luaL_checklstring(L, at, &len);
     if (len > MAX_TEXT_BYTES)
-        blame(L, "the selector is longer than %d bytes", (int)MAX_TEXT_BYTES);
+        act_blame_raises(L, "the selector is longer than %d bytes", (int)MAX_TEXT_BYTES);
     actor->tree = promql_parse(text, len, NULL, NULL, &err);
     if (actor->tree == NULL) {
         raise(L, &err);
         return set;
     }
     if (actor->tree->root->kind != EXPR_SELECTOR)
-        blame(L, "not a series selector: %s", text);
+        act_blame_raises(L, "not a series selector: %s", text);
     set.matchers = actor->tree->root->selector.matchers;
     set.matcher_count = actor->tree->root->selector.matcher_count;
     return set;
@@ -361,7 +361,7 @@ static size_t labels_raises(lua_State *L, const char *what, struct label *labels
     luaL_checktype(L, 1, LUA_TTABLE);
     count = lua_objlen(L, 1) / 2;
     if (count == 0 || count > MAX_PUSHED_LABELS)
-        blame(L, "%s: 1 to %d labels", what, MAX_PUSHED_LABELS);
+        act_blame_raises(L, "%s: 1 to %d labels", what, MAX_PUSHED_LABELS);
     for (size_t i = 0; i < count; i++) {
         size_t name_len, value_len;
 
@@ -370,7 +370,7 @@ static size_t labels_raises(lua_State *L, const char *what, struct label *labels
         lua_rawgeti(L, 1, (int)(2 * i) + 2);
         labels[i].value = luaL_checklstring(L, -1, &value_len);
         if (name_len > MAX_TEXT_BYTES || value_len > MAX_TEXT_BYTES)
-            blame(L, "%s: a label of over %d bytes", what, (int)MAX_TEXT_BYTES);
+            act_blame_raises(L, "%s: a label of over %d bytes", what, (int)MAX_TEXT_BYTES);
         labels[i].name_len = (uint32_t)name_len;
         labels[i].value_len = (uint32_t)value_len;
         lua_pop(L, 2);
@@ -389,7 +389,7 @@ static int act_push(lua_State *L)
     act_allow_raises(L, actor, "tide.push");
     count = labels_raises(L, "tide.push", labels);
     if (actor_push(actor, labels, count, time_raises(L, 3, 0), luaL_checknumber(L, 2), &err) != 0)
-        return blame(L, "tide.push: %s", err.text);
+        return act_blame_raises(L, "tide.push: %s", err.text);
     return 0;
 }
 
@@ -411,7 +411,7 @@ static double number_at_raises(lua_State *L, int at, size_t i)
         return columns_at_raises(L, at, i);
     lua_rawgeti(L, at, (int)i + 1);
     if (lua_type(L, -1) != LUA_TNUMBER)
-        blame(L, "tide.import: times and values are columns or lists of numbers");
+        act_blame_raises(L, "tide.import: times and values are columns or lists of numbers");
     number = lua_tonumber(L, -1);
     lua_pop(L, 1);
     return number;
@@ -432,9 +432,9 @@ static int act_import(lua_State *L)
     count = labels_raises(L, "tide.import", labels);
     len = numbers_raises(L, 2);
     if (len != numbers_raises(L, 3))
-        return blame(L, "tide.import: as many values as times, please");
+        return act_blame_raises(L, "tide.import: as many values as times, please");
     if (len > MAX_LISTED)
-        return blame(L, "tide.import: over %d samples at once", MAX_LISTED);
+        return act_blame_raises(L, "tide.import: over %d samples at once", MAX_LISTED);
     arena_reset(&binding->scratch);
     times_ms = arena_alloc(&binding->scratch, (len + 1) * sizeof(*times_ms));
     values = arena_alloc(&binding->scratch, (len + 1) * sizeof(*values));
@@ -442,12 +442,12 @@ static int act_import(lua_State *L)
         double seconds = number_at_raises(L, 2, i);
 
         if (!(fabs(seconds) < 9e15))
-            return blame(L, "tide.import: not a time: seconds since 1970, please");
+            return act_blame_raises(L, "tide.import: not a time: seconds since 1970, please");
         times_ms[i] = (int64_t)floor(seconds * 1000 + 0.5);
         values[i] = number_at_raises(L, 3, i);
     }
     if (actor_import(actor, labels, count, times_ms, values, len, &err) != 0)
-        return blame(L, "tide.import: %s", err.text);
+        return act_blame_raises(L, "tide.import: %s", err.text);
     arena_reset(&binding->scratch);
     lua_pushnumber(L, (double)len);
     return 1;
@@ -504,7 +504,7 @@ static int act_delete(lua_State *L)
     sandbox_resume(sandbox_of(L), paused);
     actor_clear(actor);
     if (failed != 0)
-        return blame(L, "tide.delete: %s", err.text);
+        return act_blame_raises(L, "tide.delete: %s", err.text);
     push_removal(L, &removed);
     return 1;
 }
@@ -524,7 +524,7 @@ static int act_undelete(lua_State *L)
     failed = store_undelete(actor->host.store, id, actor->user, &restored, &err);
     sandbox_resume(sandbox_of(L), paused);
     if (failed != 0)
-        return blame(L, "tide.undelete: %s", err.text);
+        return act_blame_raises(L, "tide.undelete: %s", err.text);
     push_removal(L, &restored);
     return 1;
 }
@@ -552,7 +552,7 @@ static int act_print(lua_State *L)
     const char *text = luaL_checklstring(L, 1, &len);
 
     if (binding->actor == NULL || binding->actor->print == NULL)
-        return blame(L, "print: only in the console; elsewhere there is tide.log");
+        return act_blame_raises(L, "print: only in the console; elsewhere there is tide.log");
     binding->actor->print(binding->actor->print_ctx, text, len);
     return 0;
 }

@@ -12,6 +12,7 @@
 
 struct alert;
 struct running_queries;
+struct script_event;
 struct store;
 
 /* Pointers are borrowed until the host is taken away. */
@@ -38,6 +39,8 @@ struct script_sink {
     void (*log)(void *ctx, int level, const char *text, size_t len); /* tide.log's lines */
     /* An alert that webhooks would get, as of a time; borrowed. */
     void (*alert)(void *ctx, const struct alert *alert, int64_t time_ms);
+    void (*event)(void *ctx,
+                  const struct script_event *event); /* any, also what no rule waits for */
     void *ctx;
 };
 

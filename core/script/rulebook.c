@@ -257,7 +257,7 @@ int rulebook_reload(struct rulebook *book, struct error *err)
         __atomic_store_n(&rule->stats->errors_in_row, 0, __ATOMIC_RELAXED);
     }
     declared_count_in_stats(set);
-    events_want(book->events, wanted_events(set));
+    events_want(book->events, book->sink != NULL ? ~0u : wanted_events(set));
     old = book->current;
     book->current = set;
     __atomic_store_n(&book->version, set->version, __ATOMIC_RELEASE);

@@ -125,7 +125,7 @@ struct run {
     int64_t due_ms;
 };
 
-static void push_event(lua_State *L, const struct script_event *event)
+void rule_push_event_raises(lua_State *L, const struct script_event *event)
 {
     lua_createtable(L, 0, 6);
     lua_pushstring(L, event_kind_name(event->kind));
@@ -154,7 +154,7 @@ static void run_function(lua_State *L, void *ctx)
 
     script_state_push_raises(L, run->state, run->rule);
     if (run->event != NULL)
-        push_event(L, run->event);
+        rule_push_event_raises(L, run->event);
     else
         lua_pushnumber(L, (double)run->due_ms / 1000);
     lua_call(L, 1, 0);

@@ -13,6 +13,7 @@
 
 #define WEBHOOKS_MAX 8
 
+struct lua_State;
 struct rulebook;
 struct webhook;
 
@@ -61,5 +62,10 @@ void rule_runner_take_rules(struct rule_runner *runner, struct ruleset *set);
 void rule_runner_timer(struct rule_runner *runner, const struct rule *rule, int64_t due_ms);
 /** Runs the rules that wait for an event; how many. */
 size_t rule_runner_event(struct rule_runner *runner, const struct script_event *event);
+
+#ifndef TIDE_CDEF
+/** Pushes an event as tide.on's functions get it. */
+void rule_push_event_raises(struct lua_State *L, const struct script_event *event);
+#endif
 
 #endif

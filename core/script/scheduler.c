@@ -127,6 +127,8 @@ static size_t run_events(struct scheduler *scheduler)
 
     /* No more than were there at first: those that they cause wait for the next round. */
     for (size_t i = 0; i < EVENTS_MAX && events_take(scheduler->runner.book->events, &event); i++) {
+        if (scheduler->runner.book->sink != NULL)
+            scheduler->runner.book->sink->event(scheduler->runner.book->sink->ctx, &event);
         ran += rule_runner_event(&scheduler->runner, &event);
         labels_unref(event.labels);
         if (__atomic_load_n(&scheduler->stopping, __ATOMIC_RELAXED))

@@ -53,8 +53,24 @@ static void keep_alert(void *ctx, const struct alert *alert, int64_t time_ms)
     }
 }
 
+static void keep_event(void *ctx, const struct script_event *event)
+{
+    struct trial *trial = ctx;
+
+    if (trial->event_count == TRIAL_TOLD_MAX)
+        return;
+    trial->events = mem_realloc(trial->events, (trial->event_count + 1) * sizeof(*trial->events));
+    trial->events[trial->event_count] = *event;
+    if (event->labels != NULL)
+        trial->events[trial->event_count].labels = labels_ref(event->labels);
+    trial->event_count++;
+}
+
 static void free_told(struct trial *trial)
 {
+    for (size_t i = 0; i < trial->event_count; i++)
+        labels_unref(trial->events[i].labels);
+    mem_free(trial->events);
     for (size_t i = 0; i < trial->line_count; i++)
         mem_free(trial->lines[i].text);
     for (size_t i = 0; i < trial->alert_count; i++) {
@@ -89,7 +105,7 @@ static int open_rules(struct trial *trial, const char *folder, const char *only,
     struct rulebook_options rules = trial->options->rules;
 
     clock_init_manual(&trial->clock, BEGIN_MS);
-    trial->sink = (struct script_sink){keep_line, keep_alert, trial};
+    trial->sink = (struct script_sink){keep_line, keep_alert, keep_event, trial};
     rules.folder = folder;
     rules.only = only;
     rules.clock = &trial->clock;

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "promql/parse.h"
+#include "script/run_rule.h"
 #include "script/sandbox.h"
 #include "script/scheduler.h"
 #include "script/trial_impl.h"
@@ -30,13 +31,13 @@ static struct trial *running_raises(lua_State *L)
     struct trial *trial = trial_of(L);
 
     if (trial->state.binding.actor == NULL)
-        luaL_error(L, "no test runs");
+        act_blame_raises(L, "no test runs");
     return trial;
 }
 
 static int raise(lua_State *L, const struct error *err)
 {
-    return luaL_error(L, "%s", err->text);
+    return act_blame_raises(L, "%s", err->text);
 }
 
 static void set_number(lua_State *L, const char *name, double value)
@@ -73,7 +74,7 @@ static int trial_add(lua_State *L)
     if (list == NULL)
         return 0;
     if (list->count == MAX_TESTS)
-        return luaL_error(L, "more than %d tests", MAX_TESTS);
+        return act_blame_raises(L, "more than %d tests", MAX_TESTS);
     list->items = mem_realloc(list->items, (list->count + 1) * sizeof(*list->items));
     list->items[list->count++] = (struct trial_entry){mem_dup(title, len), line};
     return 0;
@@ -128,7 +129,7 @@ static int trial_move(lua_State *L)
     double by_ms = luaL_checknumber(L, 1);
 
     if (!(by_ms >= 0 && by_ms < 1e13))
-        return luaL_error(L, "time does not go there");
+        return act_blame_raises(L, "time does not go there");
     clock_advance(&trial->clock, (int64_t)by_ms);
     return 0;
 }
@@ -181,7 +182,7 @@ static int trial_push(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     count = lua_objlen(L, 1) / 2;
     if (count > MAX_PUSHED_LABELS)
-        return luaL_error(L, "more than %d labels", MAX_PUSHED_LABELS);
+        return act_blame_raises(L, "more than %d labels", MAX_PUSHED_LABELS);
     for (size_t i = 0; i < count; i++) {
         size_t name_len, value_len;
 
@@ -194,7 +195,7 @@ static int trial_push(lua_State *L)
         lua_pop(L, 2); /* the table holds them */
     }
     if (!(fabs(time) < 9e12))
-        return luaL_error(L, "not a time: seconds since 1970, please");
+        return act_blame_raises(L, "not a time: seconds since 1970, please");
     if (actor_push(&trial->actor, labels, count, (int64_t)floor(time * 1000 + 0.5),
                    luaL_checknumber(L, 2), &err) != 0 ||
         actor_append(&trial->actor, &result, &err) != 0) {
@@ -258,7 +259,7 @@ static enum read_kind kind_raises(lua_State *L, const char *name)
         if (strcmp(read_kind_name((enum read_kind)kind), name) == 0)
             return (enum read_kind)kind;
     }
-    luaL_error(L, "no kind of read: '%s'", name);
+    act_blame_raises(L, "no kind of read: '%s'", name);
     return READ_KINDS;
 }
 
@@ -281,7 +282,7 @@ static int64_t ms_field(lua_State *L, const char *name, int64_t otherwise)
     seconds = luaL_optnumber(L, -1, (double)otherwise / 1000);
     lua_pop(L, 1);
     if (!(fabs(seconds) < 9e12))
-        luaL_error(L, "%s: not a time", name);
+        act_blame_raises(L, "%s: not a time", name);
     return (int64_t)floor(seconds * 1000 + 0.5);
 }
 
@@ -401,6 +402,19 @@ static int trial_told(lua_State *L)
     return 1;
 }
 
+/* trial_events(): a list of what tide.on's functions get */
+static int trial_events(lua_State *L)
+{
+    const struct trial *trial = running_raises(L);
+
+    lua_createtable(L, (int)trial->event_count, 0);
+    for (size_t i = 0; i < trial->event_count; i++) {
+        rule_push_event_raises(L, &trial->events[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
 /* trial_alerts(): a list of { rule, state, labels, annotations, value, since } */
 static int trial_alerts(lua_State *L)
 {
@@ -448,6 +462,7 @@ void trial_open_raises(lua_State *L)
         {"trial_shape", trial_shape},
         {"trial_logged", trial_logged},
         {"trial_told", trial_told},
+        {"trial_events", trial_events},
         {"trial_alerts", trial_alerts},
     };
 

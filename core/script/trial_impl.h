@@ -45,6 +45,8 @@ struct trial {
     size_t line_count;
     struct trial_alert *alerts;
     size_t alert_count;
+    struct script_event *events; /* labels owned */
+    size_t event_count;
 
     /* Of the run under way. */
     struct trial_list *list; /* gets the tests that the file registers; NULL: they are known */

@@ -19,6 +19,9 @@ local HOUR_MS = 3600 * 1000
 local PASS_MS, SLOW_PASS_MS, LONG_MS = 6 * HOUR_MS, 24 * HOUR_MS, 7 * 24 * HOUR_MS
 -- Of a value in a message.
 local MAX_SHOWN = 4096
+-- Events of new series wait in a queue, which a server's scripts thread empties meanwhile.
+local PUSHES_BETWEEN = 1000
+local LONGEST_MS = 100 * 365 * 24 * HOUR_MS
 
 local trial = {}
 local offered = {} -- the names that a test file sees beside tide and require
@@ -26,6 +29,7 @@ local tests, titles = {}, {}
 local feeds = {} -- series that get samples while time passes: { labels, every, value, next, over }
 local asked_for = {} -- errors of rules, by hook and title, that the test has looked at
 local next_pass -- milliseconds; nil: no test runs
+local pushes = 0 -- since what was due has run
 
 local function now_ms() return math.floor(native.now() * 1000 + 0.5) end
 
@@ -58,7 +62,10 @@ local function labels_of(what, series)
 end
 
 -- What is due runs before a test looks.
-local function settle() native.trial_run_due() end
+local function settle()
+  pushes = 0
+  native.trial_run_due()
+end
 
 -- --- registering ---------------------------------------------------------------------------------
 
@@ -97,6 +104,8 @@ end
 -- --- pushing -------------------------------------------------------------------------------------
 
 local function push(labels, value, time)
+  pushes = pushes + 1
+  if pushes == PUSHES_BETWEEN then settle() end
   local stored, reason, text = native.trial_push(labels, value, time)
   return { stored = stored, reason = reason, text = text }
 end
@@ -187,6 +196,7 @@ end
 --- Lets time pass: feeds, timers, alerts, events and passes of maintenance come as they are due.
 function offered.advance(duration)
   local length = duration_ms("advance", duration)
+  if length > LONGEST_MS then blame "advance: at most a hundred years" end
   local target, is_long = now_ms() + length, length > LONG_MS
   push_due(now_ms())
   settle()
@@ -219,8 +229,9 @@ local function ask(what, text, options)
   native.trial_reader(options.user, options.tenant)
   local well, answer = native.pcall(tide.query, text, given)
   if well then return answer end
+  answer = string.gsub(tostring(answer), "^[^\n]-%.lua:%d+: ", "")
   local status = by_user and native.trial_status() or 0
-  if status == 0 then error(what .. ": " .. tostring(answer), 3) end
+  if status == 0 then error(what .. ": " .. answer, 3) end
   return nil, answer, status
 end
 
@@ -284,6 +295,17 @@ local function failures()
       list[#list + 1] = { hook = rule.hook, title = rule.title, text = rule.last_error }
       asked_for[key] = rule.errors
     end
+  end
+  return list
+end
+
+--- What has happened, as tide.on's functions get it: event, time, labels, text, number, bound; of
+--- one kind when it is named.
+function offered.events(kind)
+  settle()
+  local list = {}
+  for _, event in ipairs(native.trial_events()) do
+    if kind == nil or event.event == kind then list[#list + 1] = event end
   end
   return list
 end
@@ -384,7 +406,7 @@ local function store_at_once(name)
 end
 
 local WITHIN = { "push", "samples", "feed", "advance", "query", "values", "series", "shape",
-  "alerts", "told", "logged", "rule_errors", "print" }
+  "alerts", "told", "logged", "events", "rule_errors", "print" }
 
 -- The function, while a test runs.
 local function within(name, try)

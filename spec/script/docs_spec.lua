@@ -216,7 +216,8 @@ describe("docs/lua-api.md", function()
   it("names all that tests have", function()
     local text = page():match("\n## Tests\n(.-)\n## ")
     for _, name in ipairs { "test", "scripts", "retention", "push", "samples", "feed", "advance",
-      "query", "values", "series", "shape", "alerts", "told", "logged", "rule_errors", "print",
+      "query", "values", "series", "shape", "alerts", "told", "logged", "events",
+      "rule_errors", "print",
       "equal", "near", "truthy", "falsy", "contains", "fails" } do
       assert.truthy(text:find("`" .. name .. "%f[%A]"), name)
     end

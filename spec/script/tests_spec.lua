@@ -343,7 +343,14 @@ describe("a test of rules", function()
       expect.near(20, values "count_over_time(total[10m])" ["{}"], 1)
       expect.equal(10, tide.shared.get "minutes")
       local log = logged()
-      expect.equal({ "warn", "a", "b" }, { log[1].level, log[1].text, log[2].text })]],
+      expect.equal({ "warn", "a", "b" }, { log[1].level, log[1].text, log[2].text })
+      local new = events "series_new"
+      expect.equal({ "load", "a", tide.now() - 600 },
+        { new[1].labels.__name__, new[1].labels.job, new[1].time })
+      expect.equal(3, #new)
+      expect.equal(0, #events "series_gone")
+      advance "20d"
+      expect.equal(0, #events "damage")]],
       [[tide.record("total", { expr = "sum(load)", every = "30s" })
       tide.every("1m", "minutes", function() tide.shared.incr "minutes" end)
       tide.on("series_new", "tell", function(event)
@@ -406,6 +413,36 @@ describe("a test of rules", function()
       expect.equal({}, rule_errors())]], broken)
   end)
 
+  it("sees what no rule waits for, and more series than the queue holds", function()
+    passes([[
+      for i = 1, 6000 do push({ __name__ = "up", i = i .. "" }, 1) end
+      expect.equal("few", events("limit_soft")[1].text)
+      expect.equal(6000, tide.shared.get "new")
+      advance "20d"
+      local gone = events "series_gone"
+      expect.truthy(#gone >= 3000) -- ten thousand events are kept
+      expect.equal("up", gone[1].labels.__name__)]],
+      [[tide.limit("few", { series = 7000 })
+      tide.on("series_new", "count", function(event)
+        if event.labels.__name__ == "up" then tide.shared.incr "new" end
+      end)]])
+  end)
+
+  it("ends rules that do not end, as a server would", function()
+    fails('admit rule "loop" (SCRIPTS/a.lua:1): ran longer than its time limit',
+      "expect.truthy(push('up', 1).stored)",
+      'tide.admit("loop", function() while true do end end)')
+    passes([[
+      for i = 1, 12 do push('up{i="' .. i .. '"}', 1) end
+      expect.equal(10, tide.shared.get "asked")
+      expect.contains("is suspended", tide.server.trace("up")[1].verdict)
+      expect.equal(1, #rule_errors())]],
+      [[tide.admit("bad", function()
+        tide.shared.incr "asked"
+        error "bad"
+      end)]])
+  end)
+
   it("says what was expected and what there is", function()
     for lines, expected in pairs {
       ["expect.near(1, 1.5, 0.1)"] = "expected 1 within 0.1, got 1.5",
@@ -417,6 +454,8 @@ describe("a test of rules", function()
       ["expect.equal({ 1 }, { 1, 2 })"] =
         "expected {\n  1,\n}, got {\n  1,\n  2,\n}",
       ["expect.equal('a', nil)"] = 'expected "a", got nil',
+      ["advance(1e300)"] = "advance: at most a hundred years",
+      ["push('up', 1, 1 / 0)"] = "not a time: seconds since 1970, please",
       ["advance 'soon'"] = 'advance: not a duration (try "30d")',
       ["push('up{a=~\"b\"}', 1)"] = "push: a series has labels, not matchers: only =",
       ["feed('up', { evry = 1 })"] = "feed: unknown option evry",

@@ -24,6 +24,13 @@ void buf_printf(struct buf *buf, const char *format, ...) TIDE_PRINTF(2, 3);
 void buf_puts(struct buf *buf, const char *text);
 
 #ifndef TIDE_CDEF
+/** buf_reserve, inline while there is room. */
+static inline uint8_t *buf_room(struct buf *buf, size_t extra)
+{
+    return TIDE_LIKELY(buf->cap - buf->len >= extra) && buf->len != 0 ? buf->data + buf->len
+                                                                      : buf_reserve(buf, extra);
+}
+
 static inline void buf_append(struct buf *buf, const void *bytes, size_t len)
 {
     if (TIDE_UNLIKELY(buf->cap - buf->len < len))

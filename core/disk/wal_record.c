@@ -114,9 +114,16 @@ bool wal_batch_is_empty(const struct wal_batch *batch)
            batch->late.count == 0;
 }
 
-static void append_uvarint(struct buf *out, uint64_t value)
+static inline void append_uvarint(struct buf *out, uint64_t value)
 {
-    out->len += uvarint_put(buf_reserve(out, VARINT_MAX_BYTES), value);
+    uint8_t *to = buf_room(out, VARINT_MAX_BYTES);
+
+    if (TIDE_LIKELY(value < 0x80)) { /* most columns are small steps */
+        *to = (uint8_t)value;
+        out->len++;
+    } else {
+        out->len += uvarint_put(to, value);
+    }
 }
 
 static void append_text(struct buf *out, const char *text, size_t len)
@@ -160,7 +167,7 @@ static void add_sample(struct wal_columns *columns, uint32_t wal_id, int64_t tim
 
     append_uvarint(&columns->ids, zigzag(id_step));
     append_uvarint(&columns->times, zigzag((int64_t)time_step));
-    columns->values.len += wal_value_put(buf_reserve(&columns->values, 16), value);
+    columns->values.len += wal_value_put(buf_room(&columns->values, 16), value);
     columns->last_id = wal_id;
     columns->last_time_ms = time_ms;
     columns->count++;

@@ -11,6 +11,7 @@
 
 #define FIND_BLOCKS 16 /* blocks hashed before those that need it are looked up in the index */
 #define ATTEMPTS 4
+#define SPILL_SAMPLES 16 /* between looks at whether the log's record is to be written */
 
 struct appender *appender_new(struct store *store)
 {
@@ -344,8 +345,8 @@ int push_judge_series(struct push *push, struct series *series, int result, stru
 }
 
 /* The reading of `series` and `head` is a hint: slabs stay mapped, and nothing is believed. */
-__attribute__((no_sanitize("thread", "address"))) void push_fetch(const struct push *push,
-                                                                  uint32_t id, enum push_fetch what)
+__attribute__((no_sanitize("thread", "address"))) static inline void
+fetch(const struct push *push, uint32_t id, enum push_fetch what)
 {
     const struct series_map *map = &push->store->map;
     const struct id_entry *entry;
@@ -369,16 +370,23 @@ __attribute__((no_sanitize("thread", "address"))) void push_fetch(const struct p
         __builtin_prefetch(series_head_end(series), 1);
 }
 
-static void fetch_ahead(const struct push *push, size_t i, size_t end)
+__attribute__((no_sanitize("thread", "address"))) void push_fetch(const struct push *push,
+                                                                  uint32_t id, enum push_fetch what)
+{
+    fetch(push, id, what);
+}
+
+__attribute__((no_sanitize("thread", "address"))) static inline void
+fetch_ahead(const struct push *push, size_t i, size_t end)
 {
     const struct block_value *found = push->appender->found;
 
     if (i + AHEAD_ID < end)
-        push_fetch(push, found[i + AHEAD_ID].id, FETCH_ID);
+        fetch(push, found[i + AHEAD_ID].id, FETCH_ID);
     if (i + AHEAD_SERIES < end)
-        push_fetch(push, found[i + AHEAD_SERIES].id, FETCH_SERIES);
+        fetch(push, found[i + AHEAD_SERIES].id, FETCH_SERIES);
     if (i + AHEAD_HEAD < end)
-        push_fetch(push, found[i + AHEAD_HEAD].id, FETCH_HEAD);
+        fetch(push, found[i + AHEAD_HEAD].id, FETCH_HEAD);
 }
 
 /* Samples `from` to `to` of an entry. 0; 1: its series went away; -1 with err. */
@@ -397,7 +405,8 @@ static int apply_slice(struct push *push, size_t i, uint32_t from, uint32_t to, 
         result = apply_samples(push, i, times, values, to - from, series, err);
     else if (!series->broken)
         result = push_through_door(push, i, times, values, to - from, series, err);
-    result = push_judge_series(push, series, result, err);
+    if (TIDE_UNLIKELY(result != 0 || series->broken))
+        result = push_judge_series(push, series, result, err);
     lock_release(&stripe->stripe_lock);
     return result;
 }
@@ -415,7 +424,8 @@ static int apply_entry(struct push *push, size_t i, struct error *err)
             appender->again[appender->again_count++] = i;
             return 0;
         }
-        if (result != 0 || log_batch_spill(appender->log, err) != 0)
+        if (result != 0 || ((i % SPILL_SAMPLES == 0 || count >= SPILL_SAMPLES) &&
+                            log_batch_spill(appender->log, err) != 0))
             return -1;
     }
     return 0;

@@ -415,17 +415,17 @@ describe("a test of rules", function()
 
   it("sees what no rule waits for, and more series than the queue holds", function()
     passes([[
-      for i = 1, 6000 do push({ __name__ = "up", i = i .. "" }, 1) end
+      for i = 1, 4500 do push({ __name__ = "up", i = i .. "" }, 1) end
       expect.equal("few", events("limit_soft")[1].text)
-      expect.equal(6000, tide.shared.get "new")
-      advance "20d"
+      expect.equal(4500, tide.shared.get "new")
+      advance "16d"
       local gone = events "series_gone"
-      expect.truthy(#gone >= 3000) -- ten thousand events are kept
+      expect.truthy(#gone >= 4000) -- the queue holds 4096
       expect.equal("up", gone[1].labels.__name__)]],
-      [[tide.limit("few", { series = 7000 })
+      [[tide.limit("few", { series = 5000 })
       tide.on("series_new", "count", function(event)
         if event.labels.__name__ == "up" then tide.shared.incr "new" end
-      end)]])
+      end)]], "--time-limit 60")
   end)
 
   it("ends rules that do not end, as a server would", function()

@@ -84,4 +84,15 @@ function push.decode(body, decode, extra)
   return out
 end
 
+-- "labels = value" of the first sample of all series; all are of one time.
+function push.values_at(got, time_ms)
+  if got.error then error(got.error, 2) end
+  local out = {}
+  for i, one in ipairs(got.series) do
+    if one[1][1] ~= time_ms then error(one[1][1] .. " is another time", 2) end
+    out[i] = (one.labels or one.problem) .. " = " .. tostring(one[1][2])
+  end
+  return out
+end
+
 return push

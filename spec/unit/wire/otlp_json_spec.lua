@@ -11,16 +11,7 @@ local function metrics(text, resource)
     '"metrics":[%s]}]}]}'):format(resource or "{}", text)
 end
 
--- "labels = value" of all series.
-local function series(got)
-  local out = {}
-  assert.is_nil(got.error)
-  for i, one in ipairs(got.series) do
-    out[i] = (one.labels or one.problem) .. " = " .. tostring(one[1][2])
-    assert.equal(1700, one[1][1])
-  end
-  return out
-end
+local function series(got) return push.values_at(got, 1700) end
 
 local TIME = '"timeUnixNano":"1700000000"'
 

@@ -34,10 +34,11 @@ static inline bool is_refusal(struct block_value value)
     return value.id >= BLOCK_REFUSED;
 }
 
-/* How many turns ahead what a series' turn needs is fetched into the cache. */
-#define AHEAD_ID 48
-#define AHEAD_SERIES 32
-#define AHEAD_HEAD 16
+/* How many turns ahead what a series' turn needs is fetched into the cache: far enough for memory
+ * to answer, and no farther, for what waits is in the way of what comes. */
+#define AHEAD_ID 16
+#define AHEAD_SERIES 11
+#define AHEAD_HEAD 6
 
 enum push_fetch {
     FETCH_ID,

@@ -9,6 +9,7 @@
 #include "disk/heads.h"
 #include "model/fingerprint.h"
 #include "store/edits.h"
+#include "store/folder.h"
 #include "store/replay_names.h"
 
 /* A wal id is a dense id: more than there can ever be is damage. */
@@ -547,6 +548,29 @@ static void say_done(struct replay *replay, const struct wal_replay_report *repo
              took_ns / 1000000);
 }
 
+/* Series of which deletes left nothing: they went when it was live, and go here too. */
+static void purge_deleted(struct replay *replay)
+{
+    struct store *store = replay->store;
+
+    if (replay_apply_counts(replay->apply).marks == 0)
+        return;
+    for (size_t i = 0; i < replay->names.cap; i++) {
+        const struct replay_series *entry = replay->names.slots[i];
+        struct stripe *stripe;
+        struct series *series;
+
+        if (entry == NULL || entry->series == NULL)
+            continue;
+        series = lock_fp(store, entry->fp, &stripe);
+        if (series == NULL)
+            continue;
+        if (!series->archived && series_is_empty(series))
+            series_purge_locked(store, stripe, series);
+        lock_release(&stripe->stripe_lock);
+    }
+}
+
 int replay_run(struct store *store, const struct replay_plan *plan, struct log_handover *handover,
                struct error *err)
 {
@@ -566,8 +590,10 @@ int replay_run(struct store *store, const struct replay_plan *plan, struct log_h
         return -1;
     result = wal_replay(store->folder->volume, plan->from_segment, &reader, &report, err);
     replay_apply_drain(replay.apply);
-    if (result == 0)
+    if (result == 0) {
         say_done(&replay, &report, handover);
+        purge_deleted(&replay);
+    }
     replay_apply_stop(replay.apply);
     replay_names_destroy(&replay.names);
     mem_free(replay.by_id);

@@ -221,6 +221,27 @@ for mode, wal_sync in pairs { ["without a log"] = C.WAL_SYNC_OFF, ["with a log"]
       end)
     end
 
+    it("leaves no empty series, also after a crash: whole ones and those of a range", function()
+      open()
+      fill(0, 5)
+      assert.equal(1, tonumber(delete({ { "i", "=", "1" } }).series))
+      assert.equal(1, tonumber(delete({ { "i", "=", "2" } }, at(0), at(5)).series))
+      assert.equal(1, tonumber(delete({ { "i", "=", "3" } }, at(0), at(4)).series))
+      local left = { name(3), name(4), name(5), name(6) }
+      assert.same(left, store:names { { "__name__", "=", "m" } })
+      restart "abandon"
+      if wal_sync ~= C.WAL_SYNC_OFF then
+        assert.same(left, store:names { { "__name__", "=", "m" } })
+        assert.equal(4, tonumber(store:stats().series_in_memory))
+        -- They may come again.
+        fill(6, 7)
+        restart "abandon"
+        assert.same({ name(1), name(2), unpack(left) }, store:names { { "__name__", "=", "m" } })
+        local _, samples = next(store:query { { "i", "=", "1" } })
+        assert.equal(2, #samples)
+      end
+    end)
+
     it("leaves what comes after it, and undelete gives way to samples that are there", function()
       history()
       local before = all()

@@ -41,7 +41,7 @@ static void *wait_for_signal(void *arg)
     if (sigwait(&signals, &number) != 0 || number == SIGUSR1)
         return NULL;
     offline_end_progress();
-    scratch_remove(&offline->scratch);
+    scratch_clear(&offline->scratch); /* which another thread may be using */
     _exit(128 + number);
 }
 

@@ -57,12 +57,17 @@ static void empty(struct volume *volume)
     buf_destroy(&names);
 }
 
-void scratch_remove(struct scratch *scratch)
+void scratch_clear(const struct scratch *scratch)
 {
     if (scratch->volume != NULL)
         empty(scratch->volume);
     if (scratch->path != NULL && rmdir(scratch->path) != 0)
         fprintf(stderr, "tidemark: %s could not be removed: %s\n", scratch->path, strerror(errno));
+}
+
+void scratch_remove(struct scratch *scratch)
+{
+    scratch_clear(scratch);
     if (scratch->volume != NULL)
         scratch->volume->close(scratch->volume);
     mem_free(scratch->path);

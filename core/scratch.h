@@ -19,6 +19,9 @@ struct scratch {
  * @return 0, or -1 with err: IO. scratch_remove it in any case
  */
 TIDE_NODISCARD int scratch_make(struct scratch *scratch, const char *parent, struct error *err);
+/** Removes the folder with all in it, and frees nothing: for a signal that ends the process while
+ * another thread works there. Says on standard error what stays. */
+void scratch_clear(const struct scratch *scratch);
 /** Removes the folder with all in it and frees; says on standard error what stays. */
 void scratch_remove(struct scratch *scratch);
 

@@ -382,13 +382,15 @@ for _, name in ipairs(names) do
   result[name].version = peers.version(name)
 end
 
-local took = {}
+result.measured = result.measured or {} -- when, of which version, and how long it took, by part
 for _, part in ipairs(ALL) do
   if asked.only and asked.only[part] or not asked.only and part ~= "hour" then
     local begin = socket.gettime()
     parts[part](result)
-    took[#took + 1] = ("%s %.0f s"):format(part, socket.gettime() - begin)
-    say("%-8s took %.0f s", part, socket.gettime() - begin)
+    local took_s = socket.gettime() - begin
+    result.measured[part] = { date = os.date("!%Y-%m-%d"), seconds = took_s,
+      version = result.tidemark and result.tidemark.version }
+    say("%-8s took %.0f s", part, took_s)
     write(json_path, cjson.encode { machine = machine(), short = asked.short or false,
       results = result })
   end
@@ -396,10 +398,18 @@ end
 
 local versions = {}
 for i, name in ipairs(names) do versions[i] = name .. " " .. tostring(result[name].version) end
+local took = {}
+for _, part in ipairs(ALL) do
+  local at = result.measured[part]
+  if at then
+    took[#took + 1] = ("%s (%s, %s, %.0f s)"):format(part, at.date, at.version, at.seconds)
+  end
+end
 local sections = {
-  ("Measured on %s: %s, %s, by `luajit spec/bench/side_by_side.lua%s` (%s; medians of %d)."):format(
-    os.date("!%Y-%m-%d"), machine(), table.concat(versions, ", "),
-    #arg > 0 and " " .. table.concat(arg, " ") or "", table.concat(took, ", "), asked.rounds),
+  ("Measured on %s, %s, by `luajit spec/bench/side_by_side.lua --only PART%s` (medians of %d), " ..
+    "each part with the version of Tidemark and the time it took: %s."):format(machine(),
+    table.concat(versions, ", "), asked.short and " --short" or "", asked.rounds,
+    table.concat(took, ", ")),
   main_table(result),
   "![The same as bars, each row relative to its largest](benchmarks.svg)",
 }

@@ -235,6 +235,7 @@ for mode, wal_sync in pairs { ["without a log"] = C.WAL_SYNC_OFF, ["with a log"]
         assert.equal(4, tonumber(store:stats().series_in_memory))
         -- They may come again.
         fill(6, 7)
+        store:wait_durable()
         restart "abandon"
         assert.same({ name(1), name(2), unpack(left) }, store:names { { "__name__", "=", "m" } })
         local _, samples = next(store:query { { "i", "=", "1" } })

@@ -12,13 +12,13 @@ after_each(function()
 end)
 
 -- Loads; the error or nil.
-local function load(text)
-  local book, problem = rules.open { ["a.lua"] = text }
+local function load(text, options)
+  local book, problem = rules.open({ ["a.lua"] = text }, options)
   return book, problem
 end
 
-local function open(text)
-  local book = assert(load(text))
+local function open(text, options)
+  local book = assert(load(text, options))
   store = assert(engine.open { clock = rules.clock, policy = rules.C.rulebook_policy(book) })
   return book
 end
@@ -92,7 +92,7 @@ describe("a load", function()
 
   it("may register many rules", function()
     open('for i = 1, 3000 do tide.transform("t" .. i, { match = "m" .. i, offset = i }) end ' ..
-      'for i = 1, 3000 do tide.limit("t" .. i, { match = "m" .. i, series = 1 }) end')
+      'for i = 1, 3000 do tide.limit("t" .. i, { match = "m" .. i, series = 1 }) end', { load_ms = 60000 })
     for i = 1, 3000, 500 do
       local labels = { __name__ = "m" .. i }
       assert.equal(1, (store:push { { labels, { rules.NOW, 0 } } }))

@@ -9,6 +9,15 @@ local function escape(text)
     ['"'] = "&quot;" }))
 end
 
+-- Names of the servers in a row, each behind its colour.
+local function put_names(put, names, left, y)
+  for i, name in ipairs(names) do
+    local x = left + (i - 1) * 170
+    put('<rect x="%d" y="%d" width="12" height="12" fill="%s"/>', x, y - 11, colours[i])
+    put('<text x="%d" y="%d">%s</text>', x + 18, y, escape(name))
+  end
+end
+
 --- One group of bars a row, each relative to the largest of its row: shorter is better.
 ---@param rows table list of { key, title, format }
 ---@param names table list of servers
@@ -17,11 +26,7 @@ end
 function chart.bars(rows, names, result)
   local out, y = {}, TOP
   local function put(...) out[#out + 1] = (...):format(select(2, ...)) end
-  for i, name in ipairs(names) do
-    local x = LEFT + (i - 1) * 170
-    put('<rect x="%d" y="10" width="12" height="12" fill="%s"/>', x, colours[i])
-    put('<text x="%d" y="21">%s</text>', x + 18, escape(name))
-  end
+  put_names(put, names, LEFT, 21)
   for _, row in ipairs(rows) do
     local largest = 0
     for _, name in ipairs(names) do largest = math.max(largest, result[name][row[1]] or 0) end
@@ -80,9 +85,8 @@ function chart.lines(x_title, y_title, names, points)
     end
     put('<path d="%s" stroke="%s" stroke-width="2" fill="none"/>', table.concat(path, " "),
       colours[i])
-    put('<text x="%d" y="%d" fill="%s">%s</text>', EDGE + 10 + (i - 1) * 170, TOP + HIGH + 36,
-      colours[i], escape(name))
   end
+  put_names(put, names, EDGE + 10, TOP + HIGH + 36)
   return ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" ' ..
     'font-size="12"><style>text{fill:#333}@media (prefers-color-scheme:dark){text{fill:#ddd}}' ..
     '</style>\n%s\n</svg>\n'):format(WIDE + 2 * EDGE, TOP + HIGH + 46, table.concat(out, "\n"))

@@ -92,7 +92,8 @@ describe("a load", function()
 
   it("may register many rules", function()
     open('for i = 1, 3000 do tide.transform("t" .. i, { match = "m" .. i, offset = i }) end ' ..
-      'for i = 1, 3000 do tide.limit("t" .. i, { match = "m" .. i, series = 1 }) end', { load_ms = 60000 })
+      'for i = 1, 3000 do tide.limit("t" .. i, { match = "m" .. i, series = 1 }) end',
+      { load_ms = 60000 })
     for i = 1, 3000, 500 do
       local labels = { __name__ = "m" .. i }
       assert.equal(1, (store:push { { labels, { rules.NOW, 0 } } }))

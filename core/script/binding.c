@@ -418,7 +418,7 @@ static int native_library(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    ruleset_load_file_raises(L, file);
+    ruleset_load_file_raises(L, "tidemark.tide", file);
     return 1;
 }
 

@@ -312,11 +312,11 @@ size_t ruleset_index(const struct ruleset *set, const struct rule *rule)
 /* --- loading -------------------------------------------------------------------------------------
  */
 
-void ruleset_load_file_raises(lua_State *L, const struct script_file *file)
+void ruleset_load_file_raises(lua_State *L, const char *library, const struct script_file *file)
 {
     int names;
 
-    sandbox_require_raises(L, "tidemark.tide");
+    sandbox_require_raises(L, library);
     lua_getfield(L, -1, "names");
     lua_call(L, 0, 1);
     names = lua_gettop(L);
@@ -583,7 +583,7 @@ void ruleset_load_raises(lua_State *L, struct ruleset *set, const struct script_
 
     for (size_t i = 0; i < set->file_count; i++) {
         *current = &set->files[i];
-        ruleset_load_file_raises(L, &set->files[i]);
+        ruleset_load_file_raises(L, "tidemark.tide", &set->files[i]);
         lua_call(L, 0, 0);
     }
     *current = NULL;

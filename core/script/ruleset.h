@@ -122,8 +122,10 @@ size_t ruleset_index(const struct ruleset *set, const struct rule *rule);
 #ifndef TIDE_CDEF
 /* For the inside of a sandbox_run of a state that binding_open_raises prepared. */
 
-/** Pushes the function of one file, in a fresh environment with tide and require. */
-void ruleset_load_file_raises(struct lua_State *L, const struct script_file *file);
+/** Pushes the function of one file, in a fresh environment with what `library` names:
+ * tidemark.tide, or tidemark.trial for tests of rules. */
+void ruleset_load_file_raises(struct lua_State *L, const char *library,
+                              const struct script_file *file);
 /**
  * Runs all files. The first state that does so fills set->rules; in later ones they must be the
  * same. Pushes a table of the rules' functions, by index from 1.

@@ -206,8 +206,6 @@ static void trial_close(struct trial *trial)
 static void load_run(lua_State *L, void *ctx)
 {
     struct trial *trial = ctx;
-    const struct script_file *file = trial->file;
-    int names;
 
     binding_open_raises(L, &trial->state.binding);
     sandbox_native_raises(L);
@@ -216,12 +214,7 @@ static void load_run(lua_State *L, void *ctx)
     look_open_raises(L);
     trial_open_raises(L);
     lua_pop(L, 1);
-    sandbox_require_raises(L, "tidemark.trial");
-    lua_getfield(L, -1, "names");
-    lua_call(L, 0, 1);
-    names = lua_gettop(L);
-    sandbox_load_raises(L, (const char *)file->source.data, file->source.len, file->chunk_name,
-                        names);
+    ruleset_load_file_raises(L, "tidemark.trial", trial->file);
     lua_call(L, 0, 0);
 }
 

@@ -3,6 +3,7 @@
 -- A program that reaches what it should not returns a text that begins with ESCAPED.
 
 -- luacheck: no max line length (a program is one line)
+local sorted = require "spec.support.sorted"
 local build = os.getenv("BUILD") or "build"
 local sanitized = (os.getenv("SANITIZER") or "") ~= ""
 
@@ -185,13 +186,6 @@ local function run(programs, watchdog)
   local last = errors:match("([^\n]*)\n?$")
   assert(status == "0", "the runner ended with " .. tostring(status) .. " in: " .. last)
   return results
-end
-
-local function sorted(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  return names
 end
 
 local function check(programs, watchdog)

@@ -145,6 +145,29 @@ local function settle(store)
   store:run "persist"
 end
 
+-- A store a month later, on a volume whose operations can be made to fail.
+local function open_faulty(book, raw)
+  local folder, err = engine.folder(), tide.error()
+  folders[#folders + 1] = folder
+  local inner = C.volume_posix_open(folder, true, err)
+  local volume = C.volume_fault_new(inner)
+  local store = open_on(nil, book, { volume = volume })
+  fill(store, raw)
+  settle(store)
+  store:run "checkpoint" -- there is no log
+  store:advance(30 * DAY)
+  return store, volume, inner
+end
+
+-- A pass in which one operation fails after so many; whether it came to that.
+local function maintain_once_failing(store, volume, after)
+  C.volume_fault_arm(volume, C.FAULT_ANY, after, 1, 5, C.FAULT_CLEAN)
+  pcall(store.run, store, "maintain")
+  local failed = C.volume_fault_failed(volume) ~= 0
+  C.volume_fault_disarm(volume)
+  return failed
+end
+
 local function samples(store, name)
   local _, found = next(store:query_bits { { "__name__", "=", name or "m" } })
   return found
@@ -598,19 +621,8 @@ describe("downsampling", function()
     for after = 0, 100 do
       local book = assert(rules.open { ["a.lua"] =
         'tide.downsample("f", { after = "10d", every = "5m", using = "avg" })' })
-      local folder, err = engine.folder(), tide.error()
-      folders[#folders + 1] = folder
-      local inner = C.volume_posix_open(folder, true, err)
-      local volume = C.volume_fault_new(inner)
-      local store = open_on(nil, book, { volume = volume })
-      fill(store, raw)
-      settle(store)
-      store:run "checkpoint" -- there is no log
-      store:advance(30 * DAY)
-      C.volume_fault_arm(volume, C.FAULT_ANY, after, 1, 5, C.FAULT_CLEAN)
-      pcall(store.run, store, "maintain")
-      local failed = C.volume_fault_failed(volume) ~= 0
-      C.volume_fault_disarm(volume)
+      local store, volume, inner = open_faulty(book, raw)
+      local failed = maintain_once_failing(store, volume, after)
       local found = text(samples(store))
       assert.is_true(found == text(raw) or found == wanted, after)
       store:abandon()
@@ -731,20 +743,9 @@ describe("downsampling", function()
     local failures, halfway = 0, 0
     for after = 0, 200 do
       local book, scripts = rules.open { ["a.lua"] = NONE }
-      local folder, err = engine.folder(), tide.error()
-      folders[#folders + 1] = folder
-      local inner = C.volume_posix_open(folder, true, err)
-      local volume = C.volume_fault_new(inner)
-      local store = open_on(nil, book, { volume = volume })
-      fill(store, raw)
-      settle(store)
-      store:run "checkpoint" -- there is no log
-      store:advance(30 * DAY)
+      local store, volume, inner = open_faulty(book, raw)
       change(book, scripts, thinning "last")
-      C.volume_fault_arm(volume, C.FAULT_ANY, after, 1, 5, C.FAULT_CLEAN)
-      pcall(store.run, store, "maintain")
-      local failed = C.volume_fault_failed(volume) ~= 0
-      C.volume_fault_disarm(volume)
+      local failed = maintain_once_failing(store, volume, after)
       store:abandon()
       store = open_on(nil, book, { volume = volume, clock_ms = START + 60 * DAY })
       local found = text(samples(store))

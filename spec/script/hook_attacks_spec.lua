@@ -5,6 +5,7 @@
 -- server serves meanwhile: act_attacks_spec.lua.)
 local engine = require "spec.unit.store.engine"
 local rules = require "spec.support.rules"
+local sorted = require "spec.support.sorted"
 
 local sanitized = (os.getenv("SANITIZER") or "") ~= ""
 local LONG = os.getenv "LONG" == "1"
@@ -183,13 +184,6 @@ end
 
 HOOKS.every = acts('tide.every("1s", "x", function() tide.push("pushed", {}, 1) %s end)', "every")
 HOOKS.on = acts('tide.on("series_new", "x", function() tide.push("pushed", {}, 1) %s end)', "on")
-
-local function sorted(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
 
 describe("each class of attack", function()
   after_each(close)

@@ -2,6 +2,7 @@
 -- process stays small.
 local ffi = require "ffi"
 local rules = require "spec.support.rules"
+local sorted = require "spec.support.sorted"
 
 ffi.cdef "int getpid(void);"
 
@@ -54,13 +55,6 @@ local reaches = {
   ["bytes that are no UTF-8"] = "assert(not pcall(function() s.labels.x = '\\255' end))",
   ["zero bytes in names"] = "assert(not pcall(function() s.labels['a\\0b'] = 'x' end))",
 }
-
-local function sorted(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
 
 local function open(body)
   return assert((rules.open({ ["a.lua"] = 'local big = ("x"):rep(65536) ' ..

@@ -30,20 +30,6 @@ void logger_set_format(enum log_format format)
     __atomic_store_n(&current_format, (int)format, __ATOMIC_RELAXED);
 }
 
-const char *logger_level_name(enum log_level level)
-{
-    return level_names[level];
-}
-
-int logger_level_parse(const char *name)
-{
-    for (size_t i = 0; i < TIDE_COUNT(level_names); i++) {
-        if (strcmp(name, level_names[i]) == 0)
-            return (int)i;
-    }
-    return -1;
-}
-
 /* Control characters would let a label value forge a line. */
 static void replace_control_characters(char *line, size_t len)
 {

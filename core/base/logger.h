@@ -23,9 +23,6 @@ enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 void logger_set_level(enum log_level level);
 enum log_level logger_level(void);
 void logger_set_format(enum log_format format);
-/** Lower-case name ("warn"), and back; -1 when there is no such level. */
-const char *logger_level_name(enum log_level level);
-int logger_level_parse(const char *name);
 
 /**
  * Writes one line. `format` makes "key=value key2=value2"; values with blanks are quoted by the

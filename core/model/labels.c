@@ -183,11 +183,6 @@ bool labels_find(const struct labels *labels, const char *name, size_t name_len,
     return false;
 }
 
-size_t labels_size(const struct labels *labels)
-{
-    return labels->size;
-}
-
 bool labels_equal(const struct labels *a, const struct labels *b)
 {
     uint64_t a_hash, b_hash;

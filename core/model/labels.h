@@ -40,8 +40,6 @@ struct label labels_at(const struct labels *labels, size_t i);
 /** Looks a name up; false (and *label untouched) when absent. */
 bool labels_find(const struct labels *labels, const char *name, size_t name_len,
                  struct label *label);
-/** Bytes of heap that this block takes. */
-size_t labels_size(const struct labels *labels);
 
 bool labels_equal(const struct labels *a, const struct labels *b);
 /** Canonical order (promql.md 2.2): by name, then value, then fewer labels first. < 0, 0, > 0. */
